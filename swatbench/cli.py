@@ -1,0 +1,276 @@
+"""The commands: each one parses its arguments and makes one call."""
+
+import json
+import signal
+import sys
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+
+import typer
+
+from swatbench.errors import SwatbenchError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+app = typer.Typer(
+    name="swatbench",
+    help="Does a structural change to a token-based model help, and what does it cost?",
+    epilog="Exit codes: 0 done, 1 a cell failed, 2 suite or argument, 3 data, 4 model, 5 checkpoint, "
+    "6 results folder, 7 training, 8 machine, 130 and 143 interrupted.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+SuiteFile = Annotated[
+    Path, typer.Argument(help="A suite file, as suites/quickstart.yaml.", show_default=False)
+]
+Results = Annotated[Path, typer.Option(help="Folder of all results.")]
+Reports = Annotated[Path, typer.Option(help="Folder of all reports.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of words.")]
+
+
+Device = Literal["auto", "cpu", "cuda"]
+Precision = Literal["auto", "fp32", "bf16"]
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends with one message and its exit code."""
+    signal.signal(signal.SIGTERM, _on_sigterm)
+    try:
+        app()
+    except SwatbenchError as error:
+        _fail(error)
+    except KeyboardInterrupt:
+        _stop(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(141)
+
+
+@app.command()
+def run(
+    suite: SuiteFile,
+    results: Results = Path("results"),
+    reports: Reports = Path("reports"),
+    jobs: Annotated[int | None, typer.Option(min=1, help="Cells trained side by side.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train, evaluate and measure every cell of SUITE that is not finished, then write the report."""
+    from swatbench.spec.load import load_suite
+
+    asked = load_suite(suite)
+    if jobs is not None:
+        asked = asked.model_copy(update={"execution": asked.execution.model_copy(update={"jobs": jobs})})
+
+    from swatbench.run import run_suite
+
+    with _watcher(quiet=quiet or as_json) as watch:
+        outcome = run_suite(asked, results=results, watch=watch)
+
+    from swatbench.report.page import render
+
+    page = render(results, reports, asked.name)
+    if as_json:
+        _print_json(
+            {
+                "suite": outcome.suite,
+                "results": str(outcome.folder),
+                "report": str(page),
+                "finished": [record.cell_id for record in outcome.finished],
+                "skipped": outcome.skipped,
+                "failed": [record.cell_id for record in outcome.failed],
+            }
+        )
+    elif not quiet:
+        counts = f"{len(outcome.finished)} finished, {outcome.skipped} skipped, {len(outcome.failed)} failed"
+        typer.echo(f"{counts}.\nReport: {page}")
+    for record in outcome.failed:
+        assert record.failure is not None
+        typer.echo(f"failed: {record.cell_id}: {record.failure.message}", err=True)
+    if outcome.failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def profile(
+    model: Annotated[str, typer.Option(help="A pair, as deit_ti, or its SWAT form, as swat_deit_ti.")],
+    batch: Annotated[int, typer.Option(min=1, help="Images in one call.")] = 8,
+    device: Annotated[Device, typer.Option(help="Where to measure.")] = "auto",
+    precision: Annotated[Precision, typer.Option(help="Autocast type.")] = "auto",
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores if not given.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Count and measure one model: parameters, MACs, latency, throughput, memory."""
+    from swatbench.spec.catalog import find_model
+
+    find_model(model)  # a misspelt name is told before torch is loaded
+
+    from swatbench import run as runs
+
+    found = runs.profile(
+        model,
+        batch=batch,
+        device=device,
+        precision=precision,
+        threads=threads,
+        on_stage=lambda stage: None if as_json else typer.echo(stage, err=True),
+    )
+    if as_json:
+        _print_json(found)
+        return
+    from swatbench.report.profile import profile_rows
+
+    table = _table("", "")
+    for name, value in profile_rows(found):
+        table.add_row(name, value)
+    _print(table)
+
+
+@app.command()
+def report(
+    suite: Annotated[str, typer.Argument(help="A suite's name or file.", show_default=False)],
+    results: Results = Path("results"),
+    reports: Reports = Path("reports"),
+) -> None:
+    """Write the report of a suite from its results, without running anything."""
+    from swatbench.report.page import render
+
+    name = suite
+    if suite.endswith((".yaml", ".yml")):
+        from swatbench.spec.load import load_suite
+
+        name = load_suite(Path(suite)).name
+    typer.echo(f"Report: {render(results, reports, name)}")
+
+
+@app.command()
+def models(as_json: Json = False) -> None:
+    """List the pairs, their arms, and the published numbers."""
+    from swatbench.report.published import published_rows
+    from swatbench.spec.catalog import ARMS, PAIRS
+
+    if as_json:
+        _print_json(
+            {
+                "arms": {arm: list(parts) for arm, parts in ARMS.items()},
+                "pairs": [pair.as_dict() for pair in PAIRS.values()],
+                "published": [asdict(row) for row in published_rows()],
+            }
+        )
+        return
+    table = _table("pair", "timm model", "input", "alpha", "published top-1 (baseline → SWAT)")
+    for pair in PAIRS.values():
+        tops = " → ".join(f"{row.top1_percent:.1f} %" for row in published_rows() if row.pair == pair.name)
+        side = f"{pair.img_size} × {pair.img_size}"
+        table.add_row(pair.name, pair.timm_model, side, str(pair.alpha), tops or "not published")
+    _print(table)
+    parts = _table("arm", "SWAT parts")
+    for arm, names in ARMS.items():
+        parts.add_row(arm, ", ".join(names) or "none")
+    _print(parts)
+
+
+@app.command()
+def check(
+    suite: Annotated[Path | None, typer.Argument(help="A suite file.", show_default=False)] = None,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of suite files.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Validate SUITE and list its cells with their estimated cost, without running anything."""
+    from swatbench.spec.load import load_suite
+    from swatbench.spec.plan import plan
+    from swatbench.spec.schema import schema_text
+
+    if schema:
+        typer.echo(schema_text(), nl=False)
+        return
+    if suite is None:
+        raise typer.BadParameter("name a suite file, or ask for --schema", param_hint="SUITE")
+    asked = load_suite(suite)
+    rows = plan(asked)
+    if as_json:
+        _print_json({"suite": asked.name, "cells": [row.as_dict() for row in rows]})
+        return
+    from swatbench.report.words import quantity, whole
+
+    table = _table("pair", "arm", "seed", "images seen", "MACs of an image", "MACs of training, about")
+    for row in rows:
+        macs = (quantity(row.forward_macs), quantity(row.training_macs))
+        table.add_row(row.pair, row.arm, str(row.seed), whole(row.images_seen), *macs)
+    _print(table)
+    total = quantity(sum(row.training_macs or 0 for row in rows))
+    cost = f", and {len(asked.pairs)} pairs to measure" if asked.cost is not None else ""
+    typer.echo(f"{suite}: valid; {len(rows)} cells to train, about {total} MACs in all{cost}.")
+    if asked.promise is not None:
+        minutes = asked.promise.wall_time_s / 60
+        typer.echo(f"Expected: {minutes:.3g} minutes on {asked.promise.hardware}.")
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Say what this machine has, and what is wrong with it."""
+    from swatbench.doctor import examine
+
+    findings = examine(Path.cwd())
+    if as_json:
+        _print_json([finding.as_dict() for finding in findings])
+    else:
+        table = _table("", "found", "what to do")
+        for finding in findings:
+            table.add_row(finding.name, finding.found, finding.fix or "")
+        _print(table)
+    if any(finding.fix for finding in findings):
+        raise typer.Exit(8)
+
+
+def _watcher(*, quiet: bool) -> Any:
+    from rich.console import Console
+
+    from swatbench.console import Bars, Plain, Quiet
+
+    console = Console(stderr=True)
+    if quiet:
+        return nullcontext(Quiet())
+    return Bars(console) if console.is_terminal else nullcontext(Plain(console))
+
+
+def _table(*columns: str) -> "Table":
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, show_header=any(columns))
+    for column in columns:
+        table.add_column(column)
+    return table
+
+
+def _print(table: "Table") -> None:
+    from rich.console import Console
+
+    console = Console()
+    # A pipe has no width of its own; rows must not be cut there.
+    console.print(table, width=None if console.is_terminal else 160)
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def _fail(error: SwatbenchError) -> NoReturn:
+    typer.echo(f"error: {error}", err=True)
+    sys.exit(error.exit_code)
+
+
+def _stop(exit_code: int) -> NoReturn:
+    typer.echo("Stopped. Finished cells are kept; the same command goes on from here.", err=True)
+    sys.exit(exit_code)
+
+
+def _on_sigterm(*_: object) -> NoReturn:
+    _stop(143)

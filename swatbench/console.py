@@ -1,0 +1,184 @@
+"""What a run shows while it goes: live bars on a terminal, plain lines elsewhere, nothing when asked."""
+
+import time
+from collections.abc import Callable, Sequence
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from swatbench.progress import Progress as Training
+from swatbench.spec.cells import CostCell, TrainCell
+from swatbench.store.record import Environment, Record
+
+PLAIN_EVERY_S = 10.0
+"""Shortest time between two plain lines about one cell."""
+
+
+def cell_title(cell: TrainCell | CostCell) -> str:
+    """A cell in words: pair, arm and seed, or pair and cost."""
+    if isinstance(cell, CostCell):
+        return f"{cell.pair['name']} cost"
+    return f"{cell.pair['name']} {cell.arm} seed {cell.seed}"
+
+
+def outcome_words(record: Record) -> str:
+    """How a cell ended, in a few words."""
+    if record.failure is not None:
+        return f"failed: {record.failure.message}"
+    if record.train is not None:
+        return f"top-1 {record.train.top1_percent:.1f} % in {record.duration_s:.0f} s"
+    return f"measured in {record.duration_s:.0f} s"
+
+
+class Quiet:
+    """Tells nothing."""
+
+    def begin(self, cells: Sequence[TrainCell | CostCell], done: int, environment: Environment) -> None:
+        """Nothing."""
+
+    def start(self, cell_id: str) -> None:
+        """Nothing."""
+
+    def progress(self, cell_id: str, progress: Training) -> None:
+        """Nothing."""
+
+    def stage(self, cell_id: str, stage: str) -> None:
+        """Nothing."""
+
+    def note(self, cell_id: str, note: str) -> None:
+        """Nothing."""
+
+    def end(self, cell_id: str, record: Record) -> None:
+        """Nothing."""
+
+
+class Plain(Quiet):
+    """One line for each event that a log should hold.
+
+    Args:
+        console: Where to write.
+        clock: Seconds from any origin.
+    """
+
+    def __init__(self, console: Console, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._console, self._clock = console, clock
+        self._titles: dict[str, str] = {}
+        self._told: dict[str, float] = {}
+        self._first: dict[str, tuple[float, int]] = {}
+        self._ended = 0
+
+    def begin(self, cells: Sequence[TrainCell | CostCell], done: int, environment: Environment) -> None:
+        """Say what will run and where."""
+        self._titles = {cell.id: cell_title(cell) for cell in cells}
+        self._write(f"{len(cells)} cells to run, {done} finished before, on {environment.machine}")
+
+    def start(self, cell_id: str) -> None:
+        """Say that a cell begins."""
+        self._told[cell_id] = self._clock()
+        self._line(cell_id, "started")
+
+    def progress(self, cell_id: str, progress: Training) -> None:
+        """Say how far a train cell is, now and then."""
+        self._first.setdefault(cell_id, (self._clock(), progress.step))
+        if self._clock() - self._told[cell_id] >= PLAIN_EVERY_S:
+            self._told[cell_id] = self._clock()
+            self._line(cell_id, f"{_progress_words(progress)}, {self._left_s(cell_id, progress):.0f} s left")
+
+    def stage(self, cell_id: str, stage: str) -> None:
+        """Say what a cost cell is doing."""
+        self._line(cell_id, stage)
+
+    def note(self, cell_id: str, note: str) -> None:
+        """Say something a user should know."""
+        self._line(cell_id, note)
+
+    def end(self, cell_id: str, record: Record) -> None:
+        """Say how a cell ended."""
+        self._ended += 1
+        self._line(cell_id, outcome_words(record))
+
+    def _left_s(self, cell_id: str, progress: Training) -> float:
+        # From the first report on, since a resumed cell begins in the middle.
+        since_s, step = self._first[cell_id]
+        return (self._clock() - since_s) / max(progress.step - step, 1) * (progress.steps - progress.step)
+
+    def _line(self, cell_id: str, words: str) -> None:
+        self._write(f"[{self._ended}/{len(self._titles)}] {self._titles[cell_id]}: {words}")
+
+    def _write(self, line: str) -> None:
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+class Bars(Quiet):
+    """A bar for the whole run and one for each cell under way, with rates and the time left.
+
+    Args:
+        console: A terminal.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._bars = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+            TextColumn("{task.fields[words]}", markup=False),
+            console=console,
+            # No thread draws in the background: it would take time from what is being timed.
+            auto_refresh=False,
+        )
+        self._titles: dict[str, str] = {}
+        self._rows: dict[str, TaskID] = {}
+        self._whole: TaskID | None = None
+
+    def __enter__(self) -> "Bars":
+        """Start drawing."""
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop drawing and leave the terminal as it was."""
+        self._bars.stop()
+
+    def begin(self, cells: Sequence[TrainCell | CostCell], done: int, environment: Environment) -> None:
+        """Draw the bar of the whole run."""
+        self._titles = {cell.id: cell_title(cell) for cell in cells}
+        words = f"{done} cells finished before" if done else ""
+        self._whole = self._bars.add_task(environment.machine, total=len(cells), words=words)
+        self._bars.refresh()
+
+    def start(self, cell_id: str) -> None:
+        """Draw a cell's bar."""
+        self._rows[cell_id] = self._bars.add_task(f"  {self._titles[cell_id]}", total=None, words="starting")
+        self._bars.refresh()
+
+    def progress(self, cell_id: str, progress: Training) -> None:
+        """Move a train cell's bar."""
+        words = _progress_words(progress)
+        self._bars.update(
+            self._rows[cell_id], total=progress.steps, completed=progress.step, words=words, refresh=True
+        )
+
+    def stage(self, cell_id: str, stage: str) -> None:
+        """Write a cost cell's stage beside its bar."""
+        self._bars.update(self._rows[cell_id], words=stage, refresh=True)
+
+    def note(self, cell_id: str, note: str) -> None:
+        """Print a line above the bars."""
+        self._bars.console.print(f"{self._titles[cell_id]}: {note}", markup=False, highlight=False)
+
+    def end(self, cell_id: str, record: Record) -> None:
+        """Put a line with the outcome in the place of the cell's bar."""
+        self._bars.remove_task(self._rows.pop(cell_id))
+        words = f"{self._titles[cell_id]}: {outcome_words(record)}"
+        self._bars.console.print(words, markup=False, highlight=False)
+        if self._whole is not None:
+            self._bars.advance(self._whole)
+        self._bars.refresh()
+
+
+def _progress_words(progress: Training) -> str:
+    return (
+        f"epoch {progress.epoch}/{progress.epochs}, loss {progress.loss:.2f}, "
+        f"{progress.images_per_s:.0f} images/s"
+    )

@@ -1,0 +1,121 @@
+"""What this machine has, and what to do where something is missing or does not fit."""
+
+import importlib
+import os
+import shutil
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from swatbench.store.provenance import package_versions, processor_name, usable_cores
+
+ENOUGH_DISK_BYTES = 2 * 2**30
+"""Free disk below which a suite may fail in the middle."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        name: What.
+        found: What was found.
+        fix: What to do about it; None where nothing is wrong.
+    """
+
+    name: str
+    found: str
+    fix: str | None = None
+
+    def as_dict(self) -> dict[str, str | None]:
+        """The finding as JSON values."""
+        return asdict(self)
+
+
+def examine(folder: Path) -> tuple[Finding, ...]:
+    """Look at everything that a suite needs.
+
+    Args:
+        folder: Where results would be written.
+    """
+    hardware = Finding(name="processor", found=f"{processor_name()}, {usable_cores()} usable cores")
+    imports = (_import("torch"), _import("torchvision"), _import("timm"), _import("fvcore.nn"))
+    whole = all(found.fix is None for found in imports)
+    torch_findings = (_cuda(), _bf16(), _fused_attention(), _threads()) if whole else ()
+    return (hardware, *imports, *torch_findings, _tensorboard(), _disk(folder))
+
+
+def _import(module: str) -> Finding:
+    name = module.partition(".")[0]
+    version = package_versions((name,)).get(name)
+    if version is None:
+        return Finding(name=name, found="not installed", fix="pip install -e . installs it.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what a package says of its own future is no finding
+            importlib.import_module(module)
+    except Exception as error:  # noqa: BLE001 (a broken install can raise anything while it is imported)
+        return Finding(name=name, found=f"{version}, but importing it fails: {error}", fix=import_fix(error))
+    return Finding(name=name, found=version)
+
+
+def import_fix(error: Exception) -> str:
+    """What to do about a package that cannot be imported.
+
+    Example:
+        >>> import_fix(RuntimeError("operator torchvision::nms does not exist"))
+        'torch and torchvision are of different builds; reinstall both together from one index.'
+    """
+    if "torchvision::nms" in str(error) or "partially initialized module 'torchvision'" in str(error):
+        return "torch and torchvision are of different builds; reinstall both together from one index."
+    return "Reinstall it (pip install --force-reinstall), or make a new environment."
+
+
+def _cuda() -> Finding:
+    import torch
+
+    if not torch.cuda.is_available():
+        return Finding(name="CUDA", found="none; everything runs on the CPU")
+    names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return Finding(name="CUDA", found=f"{torch.version.cuda}: {', '.join(names)}")
+
+
+def _bf16() -> Finding:
+    from swatbench.measure.machine import resolve_device, resolve_precision
+
+    precision = resolve_precision("auto", resolve_device("auto"))
+    return Finding(name="precision", found=f"auto is {precision} here")
+
+
+def _fused_attention() -> Finding:
+    from timm.layers.config import use_fused_attn
+
+    state = "on" if use_fused_attn() else "off"
+    return Finding(name="fused attention", found=f"{state} in timm; auto is on for CUDA, off for CPU")
+
+
+def _threads() -> Finding:
+    import torch
+
+    set_by = next((name for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS") if name in os.environ), None)
+    found = f"{torch.get_num_threads()} by default" + (f", set by {set_by}" if set_by else "")
+    return Finding(name="CPU threads", found=found)
+
+
+def _tensorboard() -> Finding:
+    versions = package_versions(("tensorboard", "torch-tb-profiler"))
+    missing = [name for name in ("tensorboard", "torch-tb-profiler") if name not in versions]
+    if missing:
+        fix = "pip install -e . installs it."
+        return Finding(name="TensorBoard", found=f"{', '.join(missing)} not installed", fix=fix)
+    found = ", ".join(f"{name} {version}" for name, version in versions.items())
+    return Finding(name="TensorBoard", found=found)
+
+
+def _disk(folder: Path, usage: Callable[[Path], object] = shutil.disk_usage) -> Finding:
+    free_bytes = usage(folder).free  # type: ignore[attr-defined]
+    found = f"{free_bytes / 2**30:.1f} GiB free here"
+    if free_bytes < ENOUGH_DISK_BYTES:
+        return Finding(name="disk", found=found, fix="Free some space, or use --results on another disk.")
+    return Finding(name="disk", found=found)

@@ -1,0 +1,69 @@
+"""A cell with its place in the store, and the record that it ends in (no torch)."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from swatbench.spec.cells import CostCell, TrainCell
+from swatbench.store.failure import failure
+from swatbench.store.record import Environment, Record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A cell and where it belongs.
+
+    Attributes:
+        suite: Name of the suite.
+        cell: What to run.
+        folder: The cell's folder.
+        environment: Where it runs.
+    """
+
+    suite: str
+    cell: TrainCell | CostCell
+    folder: Path
+    environment: Environment
+
+
+def record_of(
+    job: Job, status: Literal["finished", "failed"], *, started_at: str, duration_s: float, **found: Any
+) -> Record:
+    """The record of a cell.
+
+    Args:
+        job: The cell.
+        status: How it ended.
+        started_at: Start in UTC, ISO 8601.
+        duration_s: Time that it ran.
+        found: What came out: further fields of the record.
+    """
+    return Record(
+        status=status,
+        suite=job.suite,
+        cell_id=job.cell.id,
+        digest=job.cell.digest,
+        cell=job.cell.facts,
+        environment=job.environment,
+        started_at=started_at,
+        duration_s=duration_s,
+        **found,
+    )
+
+
+def failed_record(job: Job, error: Exception, *, started_at: str, duration_s: float) -> Record:
+    """The record of a cell that has no result.
+
+    Args:
+        job: The cell.
+        error: Why.
+        started_at: Start in UTC, ISO 8601.
+        duration_s: Time that it ran.
+    """
+    return record_of(job, "failed", started_at=started_at, duration_s=duration_s, failure=failure(error))
+
+
+def now() -> str:
+    """The present moment in UTC, ISO 8601, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

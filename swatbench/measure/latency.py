@@ -1,0 +1,207 @@
+"""Time of several calls, measured side by side so that the machine's moods meet all of them alike.
+
+All calls stay warm. A round times every call once, in an order drawn for that round; the paired values of a
+round are what ratios are made of. A sample is the mean of `repeats` calls in a row, one number for all calls,
+chosen so that even the shortest sample lasts a few milliseconds.
+
+Warm-up ends when, for every call, the median of the last `WINDOW` rounds lies within `TOLERANCE` of the
+median of the `WINDOW` rounds before; or after `MAX_WARMUP_ROUNDS`, or when it has used `WARMUP_SHARE` of the
+budget. Its samples are kept apart.
+"""
+
+import gc
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import ceil
+from typing import Literal
+
+import numpy as np
+
+from swatbench.store.record import Quantiles
+
+MIN_ROUNDS = 6
+"""Fewest rounds that are kept, whatever the budget says."""
+WINDOW = 3
+"""Rounds in each of the two medians that end the warm-up."""
+TOLERANCE = 0.05
+"""Largest relative difference of those medians."""
+MAX_WARMUP_ROUNDS = 20
+WARMUP_SHARE = 0.25
+"""Part of the budget after which no further round of warm-up is begun."""
+MIN_SAMPLE_S = 0.002
+"""A call shorter than this is repeated until a sample lasts as long."""
+MAX_REPEATS = 1000
+
+Call = Callable[[], object]
+Stopwatch = Callable[[Call, int], float]
+"""Runs a call a number of times and gives the seconds that they took together."""
+Enough = Callable[[Mapping[str, np.ndarray]], bool]
+"""Says from the seconds measured so far whether they are precise enough."""
+StoppedBy = Literal["rounds", "budget", "precision"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Samples:
+    """Raw samples of one protocol.
+
+    Attributes:
+        seconds: Name → seconds for one call, float64, one entry a round.
+        warmup_seconds: The same for the warm-up's rounds.
+        repeats: Calls whose mean makes one sample.
+        settled: Whether the warm-up ended by agreement, not by its limits.
+        stopped_by: What ended the rounds.
+    """
+
+    seconds: Mapping[str, np.ndarray]
+    warmup_seconds: Mapping[str, np.ndarray]
+    repeats: int
+    settled: bool
+    stopped_by: StoppedBy
+
+    @property
+    def rounds(self) -> int:
+        """Rounds kept."""
+        return len(next(iter(self.seconds.values())))
+
+
+def wall_stopwatch(
+    clock: Callable[[], float] = time.perf_counter, synchronize: Callable[[], None] | None = None
+) -> Stopwatch:
+    """A stopwatch that reads a clock before and after the calls.
+
+    Args:
+        clock: Seconds from any origin.
+        synchronize: Waits for queued work; called before each reading, so that a sample holds its own work.
+    """
+    settle = synchronize or (lambda: None)
+
+    def stopwatch(call: Call, times: int) -> float:
+        settle()
+        start = clock()
+        for _ in range(times):
+            call()
+        settle()
+        return clock() - start
+
+    return stopwatch
+
+
+def interleave(
+    calls: Mapping[str, Call],
+    *,
+    order_seed: int,
+    max_rounds: int,
+    budget_s: float,
+    stopwatch: Stopwatch | None = None,
+    enough: Enough | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Samples:
+    """Time calls in rounds until there are enough of them.
+
+    Args:
+        calls: Name → what is timed. Everything that it needs exists already.
+        order_seed: Seed of the order within each round.
+        max_rounds: Most rounds kept, at least `MIN_ROUNDS`.
+        budget_s: Time after which no further round is begun, warm-up included; `MIN_ROUNDS` are always kept.
+        stopwatch: How one sample is timed; by default with `clock`.
+        enough: Asked after each round whether to stop, for precision; it must never look at significance.
+        clock: Seconds from any origin, for the budget.
+
+    Raises:
+        ValueError: No calls, or fewer than `MIN_ROUNDS` rounds allowed.
+    """
+    if not calls or max_rounds < MIN_ROUNDS:
+        raise ValueError(
+            f"{len(calls)} calls and {max_rounds} rounds; at least 1 and {MIN_ROUNDS} are needed"
+        )
+    watch = stopwatch or wall_stopwatch(clock)
+    start = clock()
+    with _no_garbage_collection():
+        timed = _Rounds(calls, watch, order_seed)
+        warmup, settled = _warm_up(timed, start + WARMUP_SHARE * budget_s, clock)
+        seconds, stopped_by = _collect(timed, max_rounds, start + budget_s, enough, clock)
+    return Samples(
+        seconds=seconds,
+        warmup_seconds=warmup,
+        repeats=timed.repeats,
+        settled=settled,
+        stopped_by=stopped_by,
+    )
+
+
+def quantiles(seconds: np.ndarray) -> Quantiles:
+    """Number, median and 5 % and 95 % quantiles of samples in seconds."""
+    p05, p50, p95 = np.quantile(seconds, (0.05, 0.5, 0.95)).tolist()
+    return Quantiles(n=len(seconds), p50=p50, p05=p05, p95=p95)
+
+
+class _Rounds:
+    """Calls with their stopwatch, the number of repeats that suits the shortest, and the random orders."""
+
+    def __init__(self, calls: Mapping[str, Call], stopwatch: Stopwatch, order_seed: int) -> None:
+        self._calls = calls
+        self._stopwatch = stopwatch
+        self._rng = np.random.default_rng(order_seed)
+        for call in calls.values():
+            call()
+        shortest = min(stopwatch(call, 1) for call in calls.values())
+        self.repeats = min(MAX_REPEATS, ceil(MIN_SAMPLE_S / max(shortest, MIN_SAMPLE_S / MAX_REPEATS)))
+
+    def time_one(self) -> list[float]:
+        """Seconds for one call, in the order of the mapping, measured in a random order."""
+        calls = list(self._calls.values())
+        seconds = [0.0] * len(calls)
+        for i in self._rng.permutation(len(calls)):
+            seconds[i] = self._stopwatch(calls[i], self.repeats) / self.repeats
+        return seconds
+
+    def by_name(self, rows: list[list[float]]) -> dict[str, np.ndarray]:
+        """Rounds as one float64 array for each name."""
+        return dict(zip(self._calls, np.array(rows, dtype=np.float64).T.copy(), strict=True))
+
+
+def _warm_up(
+    timed: _Rounds, deadline: float, clock: Callable[[], float]
+) -> tuple[dict[str, np.ndarray], bool]:
+    rows = [timed.time_one()]
+    while len(rows) < MAX_WARMUP_ROUNDS and not _settled(rows) and clock() < deadline:
+        rows.append(timed.time_one())
+    return timed.by_name(rows), _settled(rows)
+
+
+def _settled(rows: list[list[float]]) -> bool:
+    if len(rows) < 2 * WINDOW:
+        return False
+    earlier = np.median(rows[-2 * WINDOW : -WINDOW], axis=0)
+    later = np.median(rows[-WINDOW:], axis=0)
+    return bool(np.all(np.abs(later - earlier) <= TOLERANCE * earlier))
+
+
+def _collect(
+    timed: _Rounds, max_rounds: int, deadline: float, enough: Enough | None, clock: Callable[[], float]
+) -> tuple[dict[str, np.ndarray], StoppedBy]:
+    rows = [timed.time_one() for _ in range(MIN_ROUNDS)]
+    while True:
+        seconds = timed.by_name(rows)
+        if len(rows) >= max_rounds:
+            return seconds, "rounds"
+        if enough is not None and enough(seconds):
+            return seconds, "precision"
+        if clock() >= deadline:
+            return seconds, "budget"
+        rows.append(timed.time_one())
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Collect once, then keep the collector from running inside a sample."""
+    was_enabled = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

@@ -1,0 +1,1 @@
+"""Baselines are timm's own classes; SWAT is a transformation of them."""

@@ -1,0 +1,133 @@
+"""Tasks side by side, each in a fresh process that dies with its parent."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import BaseContext
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+Say = Callable[[object], None]
+"""How a task tells its parent something, while it runs."""
+
+KILL_AFTER_S = 5.0
+"""Time that a process gets to end by itself when the parent stops."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A function to run in a process of its own.
+
+    Attributes:
+        name: Name by which the task's messages are told apart.
+        call: What to run; it must survive pickling, and is handed a `Say`.
+    """
+
+    name: str
+    call: Callable[[Say], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Running:
+    task: Task
+    process: BaseProcess
+    messages: Connection
+
+
+def context(*preload: str) -> BaseContext:
+    """The way processes are started: forked off a clean server that has imported heavy modules once.
+
+    Args:
+        preload: Modules that the server imports before the first fork; the first call decides.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    chosen = multiprocessing.get_context("forkserver")
+    chosen.set_forkserver_preload(list(preload))
+    return chosen
+
+
+def run_tasks(
+    tasks: Iterable[Task],
+    *,
+    jobs: int,
+    start: BaseContext,
+    on_start: Callable[[str], None],
+    on_message: Callable[[str, Any], None],
+    on_end: Callable[[str, int], None],
+) -> None:
+    """Run tasks, at most `jobs` at a time, in the given order.
+
+    Leaving early, by an exception of a callback or a signal's, ends every process.
+
+    Args:
+        tasks: What to run.
+        jobs: Processes at a time.
+        start: From `context`.
+        on_start: Told a task's name when its process starts.
+        on_message: Told a task's name and what it said.
+        on_end: Told a task's name and its exit code, negative for a signal.
+    """
+    waiting = deque(tasks)
+    running: list[_Running] = []
+    try:
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                running.append(_begin(waiting.popleft(), start))
+                on_start(running[-1].task.name)
+            wait([one.messages for one in running])
+            for one in tuple(running):
+                if not _relay(one, on_message):
+                    one.process.join()
+                    running.remove(one)
+                    on_end(one.task.name, one.process.exitcode or 0)
+    finally:
+        _end(running)
+
+
+def _begin(task: Task, start: BaseContext) -> _Running:
+    messages, theirs = start.Pipe(duplex=False)
+    process = start.Process(target=_work, args=(task.call, theirs), name=task.name)  # type: ignore[attr-defined]
+    process.start()
+    theirs.close()
+    return _Running(task=task, process=process, messages=messages)
+
+
+def _relay(one: _Running, on_message: Callable[[str, Any], None]) -> bool:
+    """Pass on what a process has said; False once it has ended."""
+    try:
+        while one.messages.poll():
+            on_message(one.task.name, one.messages.recv())
+    except (EOFError, OSError):
+        return False
+    return True
+
+
+def _end(running: Iterable[_Running]) -> None:
+    for one in running:
+        one.process.terminate()
+    for one in running:
+        one.process.join(KILL_AFTER_S)
+        if one.process.is_alive():
+            one.process.kill()
+            one.process.join()
+
+
+def _work(call: Callable[[Say], None], messages: Connection) -> None:
+    # Ctrl-C reaches the whole process group; the parent decides what ends.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    call(messages.send)
+
+
+def _die_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)

@@ -1,0 +1,73 @@
+"""Whether two training runs may be compared: everything but the arm and its parts must agree."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from swatbench.report.selection import Trained
+
+_OF_THE_ARM = frozenset({"arm", "parts"})
+"""What of a cell may differ between the arms of a pair."""
+
+_NAMED = 3
+"""Parameters that are named when initial values differ; the rest are counted."""
+
+_DIGEST = 64
+"""Characters of a SHA-256, of which the first ten are shown."""
+
+
+def disagreements(reference: Trained, arm: Trained) -> tuple[str, ...]:
+    """Say in what two runs differ that ought to be shared; nothing when they may be compared.
+
+    Parameters that both runs have by the same name must start from the same values.
+    """
+    return (*_asked(reference, arm), *_seen(reference, arm))
+
+
+def _asked(reference: Trained, arm: Trained) -> Iterator[str]:
+    ours, theirs = reference.stored.record.cell, arm.stored.record.cell
+    # Whatever a cell holds must agree, so a field that is added later is compared without a change here.
+    for topic in sorted((ours.keys() | theirs.keys()) - _OF_THE_ARM):
+        changed = list(_changes(_flat(ours.get(topic)), _flat(theirs.get(topic))))
+        if changed:
+            yield f"{topic} differs ({', '.join(changed)})"
+
+
+def _seen(reference: Trained, arm: Trained) -> Iterator[str]:
+    ours, theirs = reference.result, arm.result
+    if ours.recipe_sha256 != theirs.recipe_sha256:
+        yield "digest of the recipe differs"
+    if ours.order_sha256 != theirs.order_sha256:
+        yield "order of the images differs"
+    if ours.augmentation_sha256 != theirs.augmentation_sha256:
+        yield "augmentation differs"
+    if ours.test_images != theirs.test_images:
+        yield f"number of test images differs ({ours.test_images} and {theirs.test_images})"
+    unequal = _unequal_initial_values(ours.shared_init_sha256, theirs.shared_init_sha256)
+    if unequal:
+        more = f" and {len(unequal) - _NAMED} more" if len(unequal) > _NAMED else ""
+        yield f"initial values of shared parameters differ ({', '.join(unequal[:_NAMED])}{more})"
+
+
+def _unequal_initial_values(ours: Mapping[str, str], theirs: Mapping[str, str]) -> list[str]:
+    return [name for name, digest in ours.items() if name in theirs and digest != theirs[name]]
+
+
+def _changes(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Iterator[str]:
+    for key in sorted(ours.keys() | theirs.keys()):
+        if ours.get(key) != theirs.get(key):
+            name = f"{key}: " if key else ""
+            yield f"{name}{_short(ours.get(key))} and {_short(theirs.get(key))}"
+
+
+def _short(value: Any) -> str:
+    return f"{value[:10]}…" if isinstance(value, str) and len(value) == _DIGEST else str(value)
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Dotted key → value; a value that is no mapping stands under the empty key."""
+    if not isinstance(value, Mapping):
+        return {prefix: value}
+    below = f"{prefix}." if prefix else ""
+    return {
+        name: item for key, inner in value.items() for name, item in _flat(inner, f"{below}{key}").items()
+    }

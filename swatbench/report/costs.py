@@ -1,0 +1,134 @@
+"""Sections → the tables of cost."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from swatbench.report import words
+from swatbench.report.comparison import Comparison, PairRuns
+from swatbench.report.section import Section
+from swatbench.report.table import Column, Table, make_table
+from swatbench.report.tables import WHO, Link, Row, who
+from swatbench.stats.ratios import Ratio
+from swatbench.store.record import ArmCost
+
+
+def cost_table(sections: Sequence[Section], link: Link) -> Table:
+    """What every arm costs."""
+    rows = [
+        _cost_row(section.machine, runs, cost, link)
+        for section in sections
+        for runs in section.pairs
+        for cost in (runs.cost(arm) for arm in runs.arms)
+        if cost is not None
+    ]
+    columns = (
+        *WHO,
+        _number("params", "Parameters", words.whole),
+        _number("macs", "MACs an image", words.quantity),
+        _number("inference_p50_s", "Forward pass, median", words.duration),
+        _number("inference_p95_s", "95th percentile", words.duration),
+        _number("images_per_s", "Images/s", words.whole),
+        _number("training_p50_s", "Training step, median", words.duration),
+        _number("training_p95_s", "95th percentile", words.duration),
+        _number("inference_peak_bytes", "Peak memory, inference", words.size),
+        _number("training_peak_bytes", "Peak memory, training", words.size),
+        Column(name="setting", title="Measured at", shown_only=True),
+    )
+    note = "Times are for one call on a whole batch. Each number links to its record."
+    extra = ("macs_matmul", "macs_torch", "macs_agree", "batch_size", "img_size", "device", "dtype")
+    extra = (*extra, "threads", "memory_kind", "rounds", "record")
+    return make_table("cost", "Cost of each arm", note, columns, rows, extra=extra)
+
+
+def ratios_table(sections: Sequence[Section]) -> Table:
+    """Cost of each arm as a multiple of its reference's."""
+    rows = [
+        row
+        for section in sections
+        for item in section.comparisons
+        for row in _ratio_rows(section.machine, item)
+    ]
+    columns = (
+        *WHO,
+        Column(name="reference", title="Against"),
+        Column(name="quantity", title="Of"),
+        Column(name="ratio", title="Ratio", show=words.factor, numeric=True),
+        Column(name="interval", title="95 % CI", shown_only=True),
+        Column(name="floor", title="A/A floor", show=words.factor, numeric=True),
+        Column(name="rounds", title="Rounds", show=words.whole, numeric=True),
+        Column(name="verdict", title="Verdict"),
+    )
+    note = (
+        "Times are medians of paired ratios. The A/A floor is what a second copy of the reference gave in "
+        "the same rounds; a ratio between 1 / floor and floor is not distinguishable from 1."
+    )
+    extra = ("low", "high", "drift", "drift_detected")
+    return make_table("ratios", "Ratios of cost", note, columns, rows, extra=extra)
+
+
+def ratio_verdict(ratio: Ratio) -> str:
+    """What a paired ratio shows, in a few words."""
+    if not ratio.enough:
+        verdict = "too few rounds"
+    elif not ratio.distinguishable:
+        verdict = "not distinguishable"
+    else:
+        verdict = "more" if ratio.ratio > 1 else "less"
+    return f"{verdict}; drifted by {words.factor(ratio.drift.total)} ×" if ratio.drift.detected else verdict
+
+
+def _number(name: str, title: str, show: Callable[[Any], str]) -> Column:
+    return Column(name=name, title=title, show=show, numeric=True, link="record")
+
+
+def _cost_row(machine: str, runs: PairRuns, cost: ArmCost, link: Link) -> Row:
+    assert runs.measured is not None
+    result = runs.measured.result
+    shared = ("batch_size", "img_size", "device", "dtype", "threads", "memory_kind")
+    own = ("params", "macs", "macs_matmul", "macs_torch", "macs_agree")
+    return {
+        "machine": machine,
+        "pair": runs.pair,
+        "arm": cost.arm,
+        **{name: getattr(cost, name) for name in (*own, "inference_peak_bytes", "training_peak_bytes")},
+        **{name: getattr(result, name) for name in shared},
+        "inference_p50_s": cost.inference_s.p50,
+        "inference_p95_s": cost.inference_s.p95,
+        "images_per_s": result.batch_size / cost.inference_s.p50 if cost.inference_s.p50 > 0 else None,
+        "training_p50_s": cost.training_s.p50 if cost.training_s else None,
+        "training_p95_s": cost.training_s.p95 if cost.training_s else None,
+        "rounds": cost.inference_s.n,
+        "setting": f"batch {result.batch_size}, {result.img_size} px, {result.dtype}, {result.device}, "
+        f"{words.count(result.threads, 'thread')}",
+        "record": link(runs.measured.stored),
+    }
+
+
+def _ratio_rows(machine: str, item: Comparison) -> Iterator[Row]:
+    if item.cost is None:
+        return
+    cost, name = item.cost, {"machine": machine, **who(item)}
+    for quantity, exact in (("parameters", cost.params), ("MACs", cost.macs)):
+        yield {**name, "quantity": quantity, "ratio": exact, "interval": words.NOTHING, "verdict": "exact"}
+    for quantity, ratio in (("forward pass", cost.inference), ("training step", cost.training)):
+        if ratio is not None:
+            yield {**name, "quantity": quantity, **_time_row(ratio)}
+    peaks = (("peak memory, inference", cost.inference_peak), ("peak memory, training", cost.training_peak))
+    for quantity, peak in peaks:
+        if peak is not None:
+            verdict = "one measurement"
+            yield {**name, "quantity": quantity, "ratio": peak, "interval": words.NOTHING, "verdict": verdict}
+
+
+def _time_row(ratio: Ratio) -> Row:
+    return {
+        "ratio": ratio.ratio,
+        "interval": words.factors(ratio.low, ratio.high) if ratio.enough else words.NOTHING,
+        "low": ratio.low,
+        "high": ratio.high,
+        "floor": ratio.floor,
+        "rounds": ratio.rounds,
+        "verdict": ratio_verdict(ratio),
+        "drift": ratio.drift.total,
+        "drift_detected": ratio.drift.detected,
+    }

@@ -1,0 +1,204 @@
+"""`results/<suite>/` → `reports/<suite>/`: the page, its Markdown twin, tables and figures.
+
+The report is a function of the records alone: equal records give equal bytes, and nothing else is read.
+"""
+
+import os
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from urllib.parse import quote
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from swatbench.errors import StoreError
+from swatbench.report import words
+from swatbench.report.canvas import Drawing
+from swatbench.report.costs import cost_table, ratios_table
+from swatbench.report.export import csv_text, escape_markdown, markdown_text, tex_text
+from swatbench.report.figures import figures
+from swatbench.report.ledger import (
+    cells_table,
+    damaged_table,
+    environments_table,
+    failures_table,
+    older_table,
+    refusals_table,
+)
+from swatbench.report.points import points, unbeaten
+from swatbench.report.section import Section, sections
+from swatbench.report.selection import WellFormed, parse
+from swatbench.report.sentences import MAC, Sentence, measured_in_words, sentence, tally
+from swatbench.report.table import Table
+from swatbench.report.tables import accuracy_table, differences_table, means_table
+from swatbench.spec.suite import Suite
+from swatbench.store.files import Listing, Stored, read_suite
+
+_WRITTEN = {"tables": (".csv", ".tex"), "figures": (".svg", ".png")}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chapter:
+    """One machine's part of the page.
+
+    Attributes:
+        machine: Name of the machine's folder.
+        sentences: What each comparison says.
+        silence: Why there is no sentence, where there is none.
+        frontier: Arms that no other beats in both accuracy and MACs, or an empty text.
+        figures: Drawings.
+    """
+
+    machine: str
+    sentences: tuple[Sentence, ...]
+    silence: str
+    frontier: str
+    figures: tuple[Drawing, ...]
+
+
+def render(results: Path, reports: Path, suite: str) -> Path:
+    """Write the report of one suite.
+
+    Args:
+        results: Root of all results.
+        reports: Root of all reports; `reports/<suite>/` is made, and files of an earlier report replaced.
+        suite: Name of the suite.
+
+    Returns:
+        The page, `reports/<suite>/index.html`.
+
+    Raises:
+        StoreError: The suite has no results, or the report cannot be written.
+    """
+    listing = read_suite(results, suite)
+    parsed = parse(listing.finished)
+    found = sections(parsed.trained, parsed.measured, listing.failed)
+    folder = reports / suite
+    tables = _tables(found, _damaged(listing, parsed, folder), folder)
+    chapters = tuple(_chapter(section, alone=len(found) == 1) for section in found)
+    head = _head(results, suite, found, listing, parsed)
+    try:
+        _write(folder, tables, chapters, head)
+    except OSError as error:
+        raise StoreError(
+            f"The report cannot be written: {error.strerror}.",
+            where=str(folder),
+            fix="Free or choose a folder.",
+        ) from error
+    return folder / "index.html"
+
+
+def _tables(found: Sequence[Section], damaged: Sequence[tuple[str, str]], folder: Path) -> tuple[Table, ...]:
+    def link(stored: Stored) -> str:
+        return _relative(stored.folder / "record.json", folder)
+
+    return (
+        means_table(found),
+        differences_table(found),
+        ratios_table(found),
+        cost_table(found, link),
+        accuracy_table(found, link),
+        refusals_table(found),
+        failures_table(found, link),
+        older_table(found, link),
+        cells_table(found, link),
+        environments_table(found),
+        damaged_table(damaged),
+    )
+
+
+def _chapter(section: Section, *, alone: bool) -> Chapter:
+    best = [f"{point.pair} {point.arm}" for point in unbeaten(points(section))]
+    return Chapter(
+        machine=section.machine,
+        sentences=tuple(sentence(item) for item in section.comparisons),
+        silence="No two arms of a pair could be compared." if section.reported else "No cell has finished.",
+        frontier=words.listed(best) if len(best) > 1 else "",
+        figures=figures(section, "" if alone else f"-{section.machine}"),
+    )
+
+
+def _head(
+    results: Path, suite: str, found: Sequence[Section], listing: Listing, parsed: WellFormed
+) -> dict[str, str]:
+    stored = [*listing.finished, *listing.failed]
+    dates = [item.record.started_at for item in stored]
+    damaged = len(listing.damaged) + len(parsed.malformed)
+    reported = [runs.measured for section in found for runs in section.pairs if runs.measured]
+    return {
+        "suite": suite,
+        "description": _description(results / suite / "suite.json"),
+        "machines": words.listed([section.machine for section in found]) or words.NOTHING,
+        "newest": words.moment(max(dates)) if dates else words.NOTHING,
+        "tally": tally(found, damaged),
+        "mac": MAC,
+        "measured": measured_in_words(reported) or "Cost was not measured.",
+    }
+
+
+def _description(path: Path) -> str:
+    """What the suite asks, where the run left a copy of it beside the results."""
+    try:
+        return Suite.model_validate_json(path.read_bytes()).description
+    except (OSError, ValueError):
+        return ""
+
+
+def _damaged(listing: Listing, parsed: WellFormed, folder: Path) -> list[tuple[str, str]]:
+    return [(_relative(path, folder), why) for path, why in (*listing.damaged, *parsed.malformed)]
+
+
+def _relative(path: Path, folder: Path) -> str:
+    # A report and its results may lie side by side, which Path.relative_to cannot express.
+    return quote(Path(os.path.relpath(path, folder)).as_posix())
+
+
+def _write(folder: Path, tables: Sequence[Table], chapters: Sequence[Chapter], head: dict[str, str]) -> None:
+    contents: dict[str, bytes] = {}
+    for table in tables:
+        contents[f"tables/{table.name}.csv"] = csv_text(table).encode()
+        contents[f"tables/{table.name}.tex"] = tex_text(table).encode()
+    for drawing in (drawing for chapter in chapters for drawing in chapter.figures):
+        contents[f"figures/{drawing.name}.svg"] = drawing.svg.encode()
+        contents[f"figures/{drawing.name}.png"] = drawing.png
+    contents["report.md"] = _render("report.md.jinja", tables, chapters, head).encode()
+    contents["index.html"] = _render("page.html.jinja", tables, chapters, head).encode()
+    for name, content in contents.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    _remove_stale(folder, contents)
+
+
+def _remove_stale(folder: Path, written: Collection[str]) -> None:
+    """Remove tables and figures of an earlier report that this one no longer has."""
+    for name, endings in _WRITTEN.items():
+        for path in (folder / name).glob("*"):
+            if path.suffix in endings and f"{name}/{path.name}" not in written:
+                path.unlink()
+
+
+def _render(template: str, tables: Sequence[Table], chapters: Sequence[Chapter], head: dict[str, str]) -> str:
+    environment = Environment(
+        loader=PackageLoader("swatbench", "report"),
+        autoescape=template.startswith("page"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"md": escape_markdown, "svg": lambda drawing: Markup(drawing.inline())}  # noqa: S704
+    return environment.get_template(template).render(
+        head=head,
+        chapters=chapters,
+        tables=[table for table in tables if table.name != "damaged"],
+        damaged=next(table for table in tables if table.name == "damaged"),
+        markdown_text=markdown_text,
+        css=Markup(_text("page.css")),  # noqa: S704
+        js=Markup(_text("page.js")),  # noqa: S704
+    )
+
+
+def _text(name: str) -> str:
+    return files("swatbench.report").joinpath(name).read_text(encoding="utf-8")

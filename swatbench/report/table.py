@@ -1,0 +1,113 @@
+"""A table: tidy values for files, and how each column is shown to a reader."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from swatbench.report.words import NOTHING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """How one column is shown.
+
+    Attributes:
+        name: Column of the frame.
+        title: Head of the column.
+        show: Value → text; never called for a missing value.
+        numeric: Whether it is set flush right and sorted by number.
+        link: Column that holds the address which the cell links to, or None.
+        prose: Whether its text is long and may be broken into lines.
+        shown_only: Words made from other columns; the CSV file does without it.
+    """
+
+    name: str
+    title: str
+    show: Callable[[Any], str] = str
+    numeric: bool = False
+    link: str | None = None
+    prose: bool = False
+    shown_only: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellView:
+    """One cell as it is shown.
+
+    Attributes:
+        text: What is read.
+        key: What the column is sorted by.
+        link: Address, or None.
+        numeric: Whether it is set flush right.
+        prose: Whether it may be broken into lines.
+    """
+
+    text: str
+    key: str
+    link: str | None
+    numeric: bool
+    prose: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Tidy values and their presentation.
+
+    Attributes:
+        name: Name of its files.
+        title: Heading.
+        note: How to read it, in a sentence or two.
+        columns: Columns that are shown, in order; the frame may hold more.
+        frame: Raw values in SI units, one row a fact; the column `machine` tells the section.
+    """
+
+    name: str
+    title: str
+    note: str
+    columns: tuple[Column, ...]
+    frame: pd.DataFrame
+
+    @property
+    def facts(self) -> pd.DataFrame:
+        """The frame without columns that are words about others."""
+        return self.frame.drop(columns=[column.name for column in self.columns if column.shown_only])
+
+    def views(self, machine: str | None = None) -> list[list[CellView]]:
+        """Rows as shown, of one machine or of all."""
+        frame = self.frame if machine is None else self.frame[self.frame["machine"] == machine]
+        rows = (
+            dict(zip(frame.columns, values, strict=True))
+            for values in frame.itertuples(index=False, name=None)
+        )
+        return [[_view(column, row) for column in self.columns] for row in rows]
+
+
+def make_table(
+    name: str,
+    title: str,
+    note: str,
+    columns: tuple[Column, ...],
+    rows: list[dict[str, Any]],
+    *,
+    extra: tuple[str, ...] = (),
+) -> Table:
+    """Build a table from rows; its files also hold the columns named in `extra` and `machine`."""
+    hidden = [key for key in ("machine", *extra) if key not in {column.name for column in columns}]
+    names = list(dict.fromkeys([*hidden[:1], *(column.name for column in columns), *hidden[1:]]))
+    # Objects keep whole numbers whole beside missing values.
+    frame = pd.DataFrame(rows, columns=pd.Index(names), dtype=object)
+    return Table(name=name, title=title, note=note, columns=columns, frame=frame)
+
+
+def _view(column: Column, row: dict[Any, Any]) -> CellView:
+    value = row[column.name]
+    missing = value is None or value != value  # noqa: PLR0124 (not a number)
+    return CellView(
+        text=NOTHING if missing else column.show(value),
+        key="" if missing else str(value),
+        link=row[column.link] if column.link else None,
+        numeric=column.numeric,
+        prose=column.prose,
+    )

@@ -1,0 +1,241 @@
+"""The composer: a suite becomes cells, and each cell becomes a record, in a process of its own.
+
+Suite → cells → `cell.run_cell` → record. Train cells may run side by side; cost cells run alone, after them.
+This process itself loads no torch: it starts the others and listens, and so takes no time from what is timed.
+"""
+
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from swatbench.errors import MachineError, SwatbenchError
+from swatbench.job import Job, failed_record, now
+from swatbench.processes import Say, Task, context, run_tasks
+from swatbench.progress import Progress
+from swatbench.spec.cells import CostCell, Resolution, TrainCell, expand
+from swatbench.spec.suite import Suite
+from swatbench.store.files import (
+    RECORD,
+    cell_folder,
+    finished_record,
+    read_record,
+    write_record,
+    write_suite,
+)
+from swatbench.store.provenance import environment, usable_cores
+from swatbench.store.record import Environment, Record
+
+PRELOAD = "swatbench.cell"
+"""Imported once by the server that cells are forked off; it brings torch and timm."""
+
+
+class Watcher(Protocol):
+    """Whoever is told how a run goes; every method returns at once."""
+
+    def begin(self, cells: Sequence[TrainCell | CostCell], done: int, environment: Environment) -> None:
+        """The cells still to run, how many are finished already, and where they run."""
+
+    def start(self, cell_id: str) -> None:
+        """A cell begins."""
+
+    def progress(self, cell_id: str, progress: Progress) -> None:
+        """How far a train cell is."""
+
+    def stage(self, cell_id: str, stage: str) -> None:
+        """What a cost cell is doing."""
+
+    def note(self, cell_id: str, note: str) -> None:
+        """Something a user should know."""
+
+    def end(self, cell_id: str, record: Record) -> None:
+        """A cell has its record."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a run of a suite ended.
+
+    Attributes:
+        suite: Name of the suite.
+        folder: Where this machine's cells lie.
+        finished: Records written by this run.
+        skipped: Cells that were finished before.
+        failed: Records of the cells that failed.
+    """
+
+    suite: str
+    folder: Path
+    finished: tuple[Record, ...]
+    skipped: int
+    failed: tuple[Record, ...]
+
+
+def run_suite(suite: Suite, *, results: Path, watch: Watcher) -> Outcome:
+    """Run every cell of a suite that has no finished record yet.
+
+    A cell that fails gets a record of its failure, and the others go on; the next run tries it again. A train
+    cell that was interrupted goes on from its last checkpoint.
+
+    Args:
+        suite: The suite.
+        results: Root of all results.
+        watch: Told how it goes.
+
+    Raises:
+        DataError: The dataset is missing or damaged.
+        MachineError: The device that the suite asks for is not here.
+        StoreError: Results cannot be written.
+    """
+    resolution, num_classes, accelerator = _resolve(suite)
+    here = environment(accelerator)
+    cells = expand(suite, resolution, num_classes=num_classes, cores=usable_cores())
+    jobs = [_job(suite, cell, results, here) for cell in cells]
+    todo = [job for job in jobs if finished_record(job.folder, job.cell.digest) is None]
+    write_suite(results, suite)
+    watch.begin([job.cell for job in todo], len(jobs) - len(todo), here)
+    training = [job for job in todo if isinstance(job.cell, TrainCell)]
+    costing = [job for job in todo if isinstance(job.cell, CostCell)]
+    records = _run(training, suite.execution.jobs, watch) + _run(costing, 1, watch)
+    return Outcome(
+        suite=suite.name,
+        folder=results / suite.name / here.machine,
+        finished=tuple(record for record in records if record.status == "finished"),
+        skipped=len(jobs) - len(todo),
+        failed=tuple(record for record in records if record.status == "failed"),
+    )
+
+
+def profile(
+    name: str,
+    *,
+    batch: int,
+    device: Literal["auto", "cpu", "cuda"],
+    precision: Literal["auto", "fp32", "bf16"],
+    threads: int | None,
+    on_stage: Callable[[str], None],
+) -> dict[str, Any]:
+    """Count and measure one model of the catalogue.
+
+    Args:
+        name: A pair, or an arm of it, as `swat_deit_ti`.
+        batch: Images in one call.
+        device: Where to measure.
+        precision: Autocast type.
+        threads: CPU threads; None for all cores.
+        on_stage: Told what begins, in a few words.
+
+    Returns:
+        The keys of `measure.cost.Profile`.
+
+    Raises:
+        ModelError: There is no such model, or it cannot be counted.
+        MachineError: The device is not here, or its memory ran out.
+    """
+    asked = partial(
+        _in_process_profile, name, batch=batch, device=device, precision=precision, threads=threads
+    )
+    return _ask("profile", asked, on_stage=on_stage)
+
+
+def _resolve(suite: Suite) -> tuple[Resolution, int, str | None]:
+    """What the machine decides, the classes of the data, and the name of the CUDA device in use."""
+    return _ask("resolve", partial(_in_process_resolve, suite))
+
+
+def _ask(name: str, call: Callable[[Say], None], *, on_stage: Callable[[str], None] | None = None) -> Any:
+    """Run one function in a process of its own and return what it answers."""
+    answers: list[Any] = []
+
+    def on_message(_: str, message: tuple[str, Any]) -> None:
+        kind, content = message
+        if kind == "error":
+            raise content
+        if kind == "answer":
+            answers.append(content)
+        elif on_stage is not None:
+            on_stage(content)
+
+    def on_end(_: str, exit_code: int) -> None:
+        if exit_code:
+            raise _death(exit_code)
+
+    task = Task(name=name, call=call)
+    run_tasks([task], jobs=1, start=context(PRELOAD), on_start=_ignore, on_message=on_message, on_end=on_end)
+    (answer,) = answers
+    return answer
+
+
+def _in_process_resolve(suite: Suite, say: Say) -> None:
+    from swatbench.cell import resolve, telling_errors
+
+    with telling_errors(say):
+        say(("answer", resolve(suite)))
+
+
+def _in_process_profile(name: str, say: Say, **asked: Any) -> None:
+    from swatbench.cell import profile_by_name, telling_errors
+
+    with telling_errors(say):
+        found = profile_by_name(name, **asked, on_stage=lambda stage: say(("stage", stage)))
+        say(("answer", found.as_dict()))
+
+
+def _in_process_cell(job: Job, say: Say) -> None:
+    from swatbench.cell import run_cell
+
+    run_cell(job, say)
+
+
+def _ignore(_: str) -> None:
+    pass
+
+
+def _job(suite: Suite, cell: TrainCell | CostCell, results: Path, here: Environment) -> Job:
+    folder = cell_folder(results, suite.name, here.machine, cell.id)
+    return Job(suite=suite.name, cell=cell, folder=folder, environment=here)
+
+
+def _run(jobs: Sequence[Job], side_by_side: int, watch: Watcher) -> list[Record]:
+    by_name = {job.cell.id: job for job in jobs}
+    records: list[Record] = []
+
+    def on_message(name: str, message: tuple[str, Any]) -> None:
+        kind, content = message
+        if kind == "error":
+            raise content
+        getattr(watch, kind)(name, content)
+
+    def on_end(name: str, exit_code: int) -> None:
+        record = _record_of(by_name[name], exit_code)
+        records.append(record)
+        watch.end(name, record)
+
+    run_tasks(
+        [Task(name=name, call=partial(_in_process_cell, job)) for name, job in by_name.items()],
+        jobs=side_by_side,
+        start=context(PRELOAD),
+        on_start=watch.start,
+        on_message=on_message,
+        on_end=on_end,
+    )
+    return records
+
+
+def _record_of(job: Job, exit_code: int) -> Record:
+    """The record that a cell's process wrote, or one that says how the process died."""
+    if exit_code == 0:
+        return read_record(job.folder / RECORD)
+    record = failed_record(job, _death(exit_code), started_at=now(), duration_s=0.0)
+    write_record(job.folder, record)
+    return record
+
+
+def _death(exit_code: int) -> SwatbenchError:
+    how = f"signal {signal.Signals(-exit_code).name}" if exit_code < 0 else f"exit code {exit_code}"
+    return MachineError(
+        f"The cell's process ended with {how}.",
+        fix="If the system was out of memory, lower execution.jobs or the batch size; then run again.",
+    )

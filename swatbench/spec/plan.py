@@ -1,0 +1,56 @@
+"""What a suite will do, told before anything heavy is loaded: its training runs and what each will cost."""
+
+from dataclasses import asdict, dataclass
+
+from swatbench.spec.catalog import ARMS, PAIRS
+from swatbench.spec.estimate import forward_macs, training_macs
+from swatbench.spec.sources import SOURCES
+from swatbench.spec.suite import Suite
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """One training run.
+
+    Attributes:
+        pair: Name of the pair.
+        arm: Name of the arm.
+        seed: Its seed.
+        images_seen: Training images, counted with repetition.
+        forward_macs: Estimated multiply-accumulates of one image's forward pass; None where unknown.
+        training_macs: Estimated multiply-accumulates of the whole training; None where unknown.
+    """
+
+    pair: str
+    arm: str
+    seed: int
+    images_seen: int
+    forward_macs: int | None
+    training_macs: int | None
+
+    def as_dict(self) -> dict[str, str | int | None]:
+        """The run as JSON values."""
+        return asdict(self)
+
+
+def plan(suite: Suite) -> tuple[Planned, ...]:
+    """List the training runs of a suite in the order in which they are run.
+
+    Args:
+        suite: The suite.
+    """
+    images = SOURCES[suite.data.source].train_images
+    seen = suite.recipe.epochs * (images // suite.recipe.batch_size) * suite.recipe.batch_size
+    return tuple(
+        Planned(
+            pair=pair,
+            arm=arm,
+            seed=seed,
+            images_seen=seen,
+            forward_macs=forward_macs(PAIRS[pair], ARMS[arm]),
+            training_macs=training_macs(PAIRS[pair], ARMS[arm], suite.recipe, images),
+        )
+        for pair in suite.pairs
+        for seed in suite.seeds
+        for arm in suite.arms
+    )

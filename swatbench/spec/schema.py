@@ -1,0 +1,34 @@
+"""The JSON schema of a suite file, from which editors complete keys and show what they mean.
+
+A suite file names it in its first line: `# yaml-language-server: $schema=suite.schema.json`.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from swatbench.spec.suite import Suite
+
+
+def suite_schema() -> dict[str, Any]:
+    """JSON schema (draft 2020-12) of a suite file, with the docstring of every field as its description."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Suite.model_json_schema()}
+
+
+def schema_text() -> str:
+    """The schema as the text of its file."""
+    return json.dumps(suite_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def write_schema(folder: Path) -> Path:
+    """Write the schema beside the suites.
+
+    Args:
+        folder: The folder of the suite files.
+
+    Returns:
+        The file that was written, `suite.schema.json`.
+    """
+    path = folder / "suite.schema.json"
+    path.write_text(schema_text(), encoding="utf-8")
+    return path

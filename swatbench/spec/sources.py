@@ -1,0 +1,31 @@
+"""The table of image sources: sizes and counts that can be known before any image is read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Facts of a dataset.
+
+    Attributes:
+        img_size: Height and width of an image in pixels.
+        num_classes: Classes.
+        train_images: Training images.
+        test_images: Test images.
+    """
+
+    img_size: int
+    num_classes: int
+    train_images: int
+    test_images: int
+
+
+SOURCES: Mapping[str, Source] = MappingProxyType(
+    {
+        "cifar10_subset": Source(img_size=32, num_classes=10, train_images=5_000, test_images=1_000),
+        "cifar10": Source(img_size=32, num_classes=10, train_images=50_000, test_images=10_000),
+    }
+)
+"""Name of a source, as in a suite's `data.source` → its facts."""

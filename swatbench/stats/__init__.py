@@ -1,0 +1,1 @@
+"""What the numbers support: paired differences, ratios and frontiers (no torch)."""

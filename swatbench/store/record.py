@@ -1,0 +1,221 @@
+"""A record: what one cell was asked, where it ran, and what came out; facts only, raw samples beside it.
+
+Files of a cell, in `results/<suite>/<machine>/<cell id>/`:
+
+    record.json        this record
+    curve.jsonl        train: one JSON object an epoch (CurvePoint)
+    predictions.npz    train: one row a test image: label, predicted, margin, loss
+    samples.npz        cost: seconds per call, one row a round (see CostResult)
+"""
+
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from swatbench.spec.base import Spec
+
+SCHEMA_VERSION = 1
+"""Version of this file's layout; older records are upgraded when read."""
+
+
+class Environment(Spec):
+    """Where and with what code a cell ran."""
+
+    machine: str
+    """Name of the machine's folder: processor or accelerator, and cores."""
+    processor: str
+    cores: int
+    memory_bytes: int
+    accelerator: str | None
+    """Name of the CUDA device, or null."""
+    system: str
+    """Operating system and its version."""
+    python: str
+    packages: dict[str, str]
+    """Package → version, of every package that can move a number."""
+    git_commit: str | None
+    """Commit of swatbench's source tree, or null outside one."""
+    git_dirty: bool | None
+    """Whether that tree had changes that were not committed."""
+    swatbench: str
+    """Version of swatbench."""
+
+
+class CurvePoint(Spec):
+    """One epoch of training (a line of `curve.jsonl`)."""
+
+    epoch: int
+    """Epochs done, from 1."""
+    step: int
+    """Optimizer steps done."""
+    loss: float
+    """Mean training loss over the epoch."""
+    learning_rate: float
+    """Learning rate of the epoch's last step."""
+    top1_percent: float | None
+    """Top-1 accuracy on the test images after the epoch, where it was measured."""
+    compute_s: float
+    """Wall time of the epoch's steps, in seconds."""
+    data_s: float
+    """Wall time spent waiting for batches, in seconds."""
+
+
+class TrainResult(Spec):
+    """What training and evaluation gave."""
+
+    params: int
+    """Trainable parameters."""
+    test_images: int
+    correct: int
+    """Test images whose largest logit is at their label."""
+    top1_percent: float
+    top5_percent: float
+    test_loss: float
+    """Mean cross-entropy on the test images, in nats."""
+    train_s: float
+    """Wall time of training, in seconds; cells may have run side by side, so it is no measure of cost."""
+    images_seen: int
+    """Training images seen, counted with repetition."""
+    order_sha256: str
+    """Digest of the order in which images were seen."""
+    augmentation_sha256: str
+    """Digest of every augmentation draw."""
+    shared_init_sha256: dict[str, str]
+    """Parameter → digest of its initial value, for every parameter of the model."""
+    recipe_sha256: str
+
+
+class Quantiles(Spec):
+    """Summary of raw samples, in seconds for one call on a whole batch."""
+
+    n: int
+    p50: float
+    p05: float
+    p95: float
+
+
+class OperatorMacs(Spec):
+    """Multiply-accumulates of one operator."""
+
+    operator: str
+    macs: int
+
+
+class ArmCost(Spec):
+    """What one arm costs."""
+
+    arm: str
+    params: int
+    """Parameters."""
+    macs: int
+    """Multiply-accumulates of one image's forward pass, by fvcore: attention, norm and pooling included."""
+    macs_matmul: int
+    """Those of convolutions and matrix products alone."""
+    macs_torch: int
+    """The same by torch's FlopCounterMode, halved; it counts no norm and no pooling."""
+    macs_agree: bool
+    """Whether the two counters agree exactly on convolutions and matrix products."""
+    macs_by_operator: tuple[OperatorMacs, ...]
+    inference_s: Quantiles
+    """Wall time of one forward pass over a batch."""
+    training_s: Quantiles | None
+    """Wall time of one training step over a batch."""
+    inference_peak_bytes: int
+    """Peak memory of inference, above what the process held before the model was built."""
+    training_peak_bytes: int | None
+    """Peak memory of training steps, counted alike."""
+
+
+class CostResult(Spec):
+    """What the arms of a pair cost, measured interleaved.
+
+    `samples.npz` holds, for each protocol (`inference`, `training`), a float64 array `<protocol>/<arm>` of
+    seconds per call, one entry a round, and `<protocol>/twin`: a second copy of the reference arm, timed in
+    the same rounds. The ratio of twin to reference is the A/A noise floor. Rounds of the warm-up are kept
+    apart, as `<protocol>_warmup/<arm>`, and enter nothing.
+    """
+
+    reference: str
+    """Arm that every ratio is taken to."""
+    arms: tuple[ArmCost, ...]
+    batch_size: int
+    img_size: int
+    """Height and width of the input in pixels."""
+    device: str
+    dtype: str
+    threads: int
+    memory_kind: Literal["resident growth", "allocated"]
+    """CPU: growth of the peak resident set; CUDA: peak bytes allocated by torch."""
+    measured: str
+    """What lies inside the timed region, in words."""
+
+
+class Failure(Spec):
+    """Why a cell has no result."""
+
+    error: str
+    """Class of the exception."""
+    message: str
+    where: str | None
+    """Where it happened, as far as it is known."""
+
+
+class Record(Spec):
+    """One cell's record."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    status: Literal["finished", "failed"]
+    suite: str
+    cell_id: str
+    digest: str
+    cell: dict[str, Any]
+    """The resolved cell, in full (`spec.cells`)."""
+    environment: Environment
+    started_at: str
+    """Start in UTC, ISO 8601."""
+    duration_s: float
+    resumed: int = 0
+    """How often the cell was continued from a checkpoint."""
+    train: TrainResult | None = None
+    cost: CostResult | None = None
+    failure: Failure | None = None
+    files: dict[str, str] = Field(default_factory=dict)
+    """File beside the record → its SHA-256."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        """Hold what every reader relies on: a cell that says what it is, and a result or a reason."""
+        match self.cell:
+            case {"kind": "train", "pair": {"name": str()}, "arm": str(), "seed": int()}:
+                result = self.train
+            case {"kind": "cost", "pair": {"name": str()}}:
+                result = self.cost
+            case _:
+                raise ValueError("cell is neither a train cell with pair, arm and seed nor a cost cell")
+        if self.status == "finished" and result is None:
+            raise ValueError("a finished cell needs its result")
+        if self.status == "failed" and self.failure is None:
+            raise ValueError("a failed cell needs a failure")
+        if any("/" in name or name in ("", ".", "..") for name in self.files):
+            raise ValueError("files are named without folders")
+        return self
+
+    @property
+    def kind(self) -> str:
+        """`train` or `cost`."""
+        return self.cell["kind"]
+
+    @property
+    def pair(self) -> str:
+        """Name of the pair."""
+        return self.cell["pair"]["name"]
+
+    @property
+    def arm(self) -> str | None:
+        """Arm of a train cell."""
+        return self.cell.get("arm")
+
+    @property
+    def seed(self) -> int | None:
+        """Seed of a train cell."""
+        return self.cell.get("seed")

@@ -1,0 +1,42 @@
+"""The errors of files that cannot be written, read or understood, each with what to do."""
+
+import errno
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from swatbench.errors import StoreError
+
+_PERMISSION = "Choose another results folder, or change its permissions."
+_IN_THE_WAY = "A file lies where a folder is needed: move it away."
+_REMEDIES: Mapping[int, str] = MappingProxyType(
+    {
+        errno.ENOSPC: "Free some space and run again; finished cells are kept.",
+        errno.EDQUOT: "Free some of your quota and run again; finished cells are kept.",
+        errno.EROFS: "The disk is read-only: choose another results folder.",
+        errno.EACCES: _PERMISSION,
+        errno.EPERM: _PERMISSION,
+        errno.ENOTDIR: _IN_THE_WAY,
+        errno.EEXIST: _IN_THE_WAY,
+        errno.EISDIR: "A folder lies where a file is needed: move it away.",
+        errno.ENAMETOOLONG: "Choose a results folder with a shorter path.",
+    }
+)
+
+
+def refused(error: OSError, path: Path, verb: str) -> StoreError:
+    """The error for a file that the operating system refused.
+
+    Args:
+        error: What the operating system said.
+        path: The file.
+        verb: What was tried, as in "the file cannot be <verb>".
+    """
+    reason = error.strerror or str(error) or type(error).__name__
+    fix = _REMEDIES.get(error.errno or 0)
+    return StoreError(f"The file cannot be {verb}: {reason}.", where=str(path), fix=fix)
+
+
+def damaged(path: Path, reason: str) -> StoreError:
+    """The error for a file that can be read but not understood."""
+    return StoreError(f"The file is damaged: {reason}.", where=str(path), fix="Run its cell again.")

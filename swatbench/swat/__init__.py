@@ -1,0 +1,1 @@
+"""The paper: structure-aware tokenization and mixing, in torch and einops alone."""

@@ -1,0 +1,1 @@
+"""Training and evaluation: the loop, on timm's task, optimizers and schedules."""

@@ -1,0 +1,23 @@
+"""Values that several rooms' tests share."""
+
+import pytest
+
+from swatbench.spec.catalog import ARMS, PAIRS
+from swatbench.spec.cells import Resolution, TrainCell
+from swatbench.spec.suite import Data, Recipe
+
+
+@pytest.fixture
+def train_cell():
+    """A train cell of two epochs."""
+    return TrainCell(
+        pair=PAIRS["deit_mini"].as_dict(),
+        arm="swat",
+        parts=ARMS["swat"],
+        seed=4,
+        data=Data(source="cifar10_subset"),
+        recipe=Recipe(epochs=2, batch_size=2500, learning_rate=1e-3),
+        resolution=Resolution(device="cpu", precision="fp32", fused_attention=False, data_digest="0" * 64),
+        threads=1,
+        deterministic=True,
+    )

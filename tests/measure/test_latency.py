@@ -1,0 +1,205 @@
+"""The interleaved timer on a clock that only the calls advance."""
+
+import gc
+
+import numpy as np
+import pytest
+
+from swatbench.measure.latency import (
+    MAX_REPEATS,
+    MAX_WARMUP_ROUNDS,
+    MIN_ROUNDS,
+    interleave,
+    quantiles,
+    wall_stopwatch,
+)
+
+CALIBRATION_CALLS = 2
+"""Every call is made once to begin with, and once more to choose the repeats."""
+
+
+class Clock:
+    """Seconds that pass only when told to, and the order of the calls that made them pass."""
+
+    def __init__(self):
+        self.now = 0.0
+        self.log = []
+
+    def __call__(self):
+        return self.now
+
+    def call(self, name, seconds):
+        """A call that takes `seconds`, or what `seconds` gives for the number of calls made before."""
+        made = 0
+
+        def run():
+            nonlocal made
+            self.now += seconds(made) if callable(seconds) else seconds
+            self.log.append(name)
+            made += 1
+
+        return run
+
+    def rounds(self, names):
+        """The log after calibration, cut into rounds."""
+        log = self.log[CALIBRATION_CALLS * names :]
+        return [tuple(log[i : i + names]) for i in range(0, len(log), names)]
+
+
+def timed(clock, calls, **changes):
+    asked = {"order_seed": 0, "max_rounds": 8, "budget_s": 1e9} | changes
+    return interleave(calls, clock=clock, **asked)
+
+
+def test_ten_per_cent_are_recovered():
+    clock = Clock()
+    samples = timed(clock, {"a": clock.call("a", 0.01), "b": clock.call("b", 0.011)})
+    np.testing.assert_allclose(samples.seconds["b"] / samples.seconds["a"], 1.1, rtol=1e-9)
+    assert samples.seconds["a"].dtype == np.float64
+    assert samples.repeats == 1
+
+
+def test_a_round_meets_one_mood_of_the_machine():
+    moods = np.random.default_rng(1).uniform(1, 4, 500)
+    clock = Clock()
+    calls = {
+        "a": clock.call("a", lambda n: 0.01 * moods[n]),
+        "b": clock.call("b", lambda n: 0.02 * moods[n]),
+    }
+    samples = timed(clock, calls, max_rounds=40)
+    np.testing.assert_allclose(samples.seconds["b"] / samples.seconds["a"], 2, rtol=1e-9)
+    first = CALIBRATION_CALLS + len(samples.warmup_seconds["a"])
+    np.testing.assert_allclose(samples.seconds["a"], 0.01 * moods[first : first + 40], rtol=1e-9)
+
+
+def test_every_round_holds_every_call_in_an_order_of_its_own():
+    def order(seed):
+        clock = Clock()
+        timed(clock, {n: clock.call(n, 0.01) for n in "abc"}, max_rounds=40, order_seed=seed)
+        return clock.rounds(3)
+
+    rounds = order(0)
+    assert all(sorted(one) == ["a", "b", "c"] for one in rounds)
+    assert len(set(rounds)) == 6
+    assert rounds == order(0) != order(1)
+
+
+def test_it_stops_at_the_most_rounds():
+    clock = Clock()
+    samples = timed(clock, {"a": clock.call("a", 0.01), "b": clock.call("b", 0.01)}, max_rounds=7)
+    assert (samples.rounds, samples.stopped_by) == (7, "rounds")
+    assert {len(seconds) for seconds in samples.seconds.values()} == {7}
+
+
+def test_it_stops_at_the_budget():
+    clock = Clock()
+    samples = timed(clock, {"a": clock.call("a", 1.0)}, max_rounds=100, budget_s=30.0)
+    # Two calls of calibration, six rounds of warm-up, then rounds until 30 s have passed.
+    assert (samples.rounds, samples.stopped_by) == (30 - 2 - 6, "budget")
+
+
+def test_a_spent_budget_leaves_the_fewest_rounds():
+    clock = Clock()
+    samples = timed(clock, {"a": clock.call("a", 1.0)}, budget_s=1e-9)
+    assert (samples.rounds, samples.stopped_by) == (MIN_ROUNDS, "budget")
+    assert len(samples.warmup_seconds["a"]) == 1
+    assert not samples.settled
+
+
+def test_it_stops_when_precise_enough_and_asks_only_of_whole_rounds():
+    clock, seen = Clock(), []
+
+    def enough(seconds):
+        seen.append([len(values) for values in seconds.values()])
+        return len(seconds["a"]) == 7
+
+    samples = timed(clock, {"a": clock.call("a", 1.0), "b": clock.call("b", 1.0)}, enough=enough)
+    assert (samples.rounds, samples.stopped_by) == (7, "precision")
+    assert seen == [[6, 6], [7, 7]]
+
+
+def test_warm_up_ends_when_medians_agree():
+    clock = Clock()
+    slow = CALIBRATION_CALLS + 4
+    samples = timed(clock, {"a": clock.call("a", lambda n: 1.0 if n < slow else 0.5)})
+    # Medians of rounds 1–3 | 4–6: 1 | 0.5; 2–4 | 5–7: 1 | 0.5; 3–5 | 6–8: 1 | 0.5; 4–6 | 7–9: 0.5 | 0.5.
+    assert samples.warmup_seconds["a"].tolist() == [1.0] * 4 + [0.5] * 5
+    assert samples.seconds["a"].tolist() == [0.5] * 8
+    assert samples.settled
+
+
+def test_warm_up_waits_for_the_slowest_to_settle():
+    clock = Clock()
+    slow = CALIBRATION_CALLS + 4
+    calls = {"a": clock.call("a", 0.5), "b": clock.call("b", lambda n: 1.0 if n < slow else 0.5)}
+    assert len(timed(clock, calls).warmup_seconds["a"]) == 9
+
+
+def test_warm_up_takes_a_quarter_of_the_budget_at_most():
+    clock = Clock()
+    samples = timed(clock, {"a": clock.call("a", 1.0)}, max_rounds=100, budget_s=16.0)
+    # Calibration ends at 2 s, the quarter at 4 s, the budget at 16 s.
+    assert len(samples.warmup_seconds["a"]) == 2
+    assert (samples.rounds, samples.stopped_by) == (12, "budget")
+    assert not samples.settled
+
+
+def test_warm_up_of_a_call_that_never_settles_is_bounded():
+    clock = Clock()
+    samples = timed(clock, {"a": clock.call("a", lambda n: 1.1**n)})
+    assert len(samples.warmup_seconds["a"]) == MAX_WARMUP_ROUNDS
+    assert not samples.settled
+
+
+def test_short_calls_are_repeated_and_all_equally():
+    clock = Clock()
+    samples = timed(clock, {"a": clock.call("a", 0.0005), "b": clock.call("b", 0.01)})
+    assert samples.repeats == 4
+    assert clock.log.count("a") == clock.log.count("b")
+    np.testing.assert_allclose(samples.seconds["a"], 0.0005, rtol=1e-9)
+    np.testing.assert_allclose(samples.seconds["b"], 0.01, rtol=1e-9)
+
+
+def test_a_call_without_duration_is_repeated_within_bounds():
+    clock = Clock()
+    assert timed(clock, {"a": clock.call("a", 0.0)}, max_rounds=6).repeats == MAX_REPEATS
+
+
+def test_the_garbage_collector_sleeps_while_timing():
+    clock, seen = Clock(), []
+    run = clock.call("a", 0.01)
+    timed(clock, {"a": lambda: (seen.append(gc.isenabled()), run())})
+    assert not any(seen)
+    assert gc.isenabled()
+
+
+def test_the_garbage_collector_wakes_after_a_failure():
+    def fail():
+        raise ArithmeticError
+
+    with pytest.raises(ArithmeticError):
+        timed(Clock(), {"a": fail})
+    assert gc.isenabled()
+
+
+@pytest.mark.parametrize(("calls", "max_rounds"), [({}, 10), ({"a": lambda: None}, MIN_ROUNDS - 1)])
+def test_too_little_to_time_is_refused(calls, max_rounds):
+    with pytest.raises(ValueError, match=f"{len(calls)} calls and {max_rounds} rounds"):
+        timed(Clock(), calls, max_rounds=max_rounds)
+
+
+def test_a_stopwatch_waits_for_its_own_work_and_not_for_earlier_work():
+    clock, queue = Clock(), [100.0]
+
+    def synchronize():
+        clock.now += sum(queue)
+        queue.clear()
+
+    watch = wall_stopwatch(clock, synchronize)
+    assert watch(lambda: queue.append(2.0), 3) == 6.0
+
+
+def test_quantiles():
+    found = quantiles(np.arange(21) / 10)
+    assert found.n == 21
+    assert (found.p05, found.p50, found.p95) == pytest.approx((0.1, 1.0, 1.9))

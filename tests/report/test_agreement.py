@@ -1,0 +1,58 @@
+import pytest
+
+from swatbench.report.agreement import disagreements
+from swatbench.report.selection import parse
+from swatbench.store.files import read_suite
+
+
+def pair_of_runs(world):
+    found = parse(read_suite(world.results, world.suite).finished).trained
+    by_arm = {run.cell.arm: run for run in found}
+    return by_arm["baseline"], by_arm["swat"]
+
+
+def test_runs_that_differ_in_the_arm_alone_agree(world):
+    world.train(arm="baseline")
+    world.train(arm="swat", percent=60.0)
+    assert disagreements(*pair_of_runs(world)) == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"recipe": {"epochs": 4}}, "recipe differs (epochs: 3 and 4)"),
+        (
+            {"resolution": {"data_digest": "e" * 64}},
+            "resolution differs (data_digest: dddddddddd… and eeeeeeeeee…)",
+        ),
+        (
+            {"resolution": {"precision": "fp32"}},
+            "resolution differs (precision: bf16 and fp32)",
+        ),
+        ({"deterministic": False}, "deterministic differs (True and False)"),
+        ({"order_sha256": "other"}, "order of the images differs"),
+        ({"augmentation_sha256": "other"}, "augmentation differs"),
+        ({"recipe_sha256": "other"}, "digest of the recipe differs"),
+        (
+            {"shared_init_sha256": {"head.weight": "other", "x": "y"}},
+            "initial values of shared parameters differ (head.weight)",
+        ),
+    ],
+)
+def test_each_difference_is_named(world, change, reason):
+    world.train(arm="baseline")
+    world.train(arm="swat", **change)
+    assert reason in disagreements(*pair_of_runs(world))
+
+
+def test_parameters_of_one_arm_alone_may_differ(world):
+    world.train(arm="baseline", shared_init_sha256={"a": "1", "own": "2"})
+    world.train(arm="swat", shared_init_sha256={"a": "1", "new": "3"})
+    assert disagreements(*pair_of_runs(world)) == ()
+
+
+def test_many_unequal_parameters_are_counted(world):
+    world.train(arm="baseline", shared_init_sha256={f"p{i}": "1" for i in range(5)})
+    world.train(arm="swat", shared_init_sha256={f"p{i}": "2" for i in range(5)})
+    (reason,) = disagreements(*pair_of_runs(world))
+    assert reason.endswith("(p0, p1, p2 and 2 more)")

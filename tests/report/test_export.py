@@ -1,0 +1,60 @@
+import csv
+import io
+import re
+
+import pytest
+
+from swatbench.report.export import csv_text, escape_markdown, escape_tex, markdown_text, tex_text
+from swatbench.report.table import Column, make_table
+from swatbench.report.words import decimal
+
+HOSTILE = ["=1+1", "+A1", "-2", "@sum", "\tx", 'say "hi", twice\n|<b>&_%$#{}~^\\']
+
+
+def table(machines=("m",)):
+    columns = (
+        Column(name="text", title="Text_%"),
+        Column(name="value", title="Value", show=decimal, numeric=True),
+        Column(name="words", title="Words", shown_only=True),
+    )
+    rows = [
+        {"machine": machine, "text": text, "value": -1.25, "words": "w"}
+        for machine in machines
+        for text in HOSTILE
+    ]
+    return make_table("t", "T", "", columns, rows)
+
+
+def test_csv_holds_raw_values_and_no_formula():
+    rows = list(csv.DictReader(io.StringIO(csv_text(table()))))
+    assert list(rows[0]) == ["machine", "text", "value"]
+    assert [row["text"] for row in rows] == [f"'{text}" for text in HOSTILE[:5]] + [HOSTILE[5]]
+    assert {row["value"] for row in rows} == {"-1.25"}
+
+
+@pytest.mark.parametrize("machines", [("m",), ("m", "n")])
+def test_tex_is_well_formed(machines):
+    text = tex_text(table(machines))
+    lines = text.splitlines()
+    assert lines[1] == ("\\begin{tabular}{lrl}" if machines == ("m",) else "\\begin{tabular}{llrl}")
+    assert lines[2:5:2] == ["\\toprule", "\\midrule"]
+    assert lines[-2:] == ["\\bottomrule", "\\end{tabular}"]
+    body = lines[3:4] + lines[5:-2]
+    assert len(body) == 1 + len(HOSTILE) * len(machines)
+    for line in body:
+        assert line.endswith(r" \\")
+        assert len(re.findall(r"(?<!\\)&", line)) == (2 if machines == ("m",) else 3)
+        bare = re.sub(r"\\[&%$#_{}]|\\text\w+\{\}|\$-\$|\$\\\w+\$", "", line.removesuffix(r"\\"))
+        assert not re.search(r"[%$#_{}~^\\]", bare), bare
+
+
+def test_escapes():
+    assert escape_tex("1.2 × −3 – x") == r"1.2 $\times$ $-$3 -- x"
+    assert escape_tex("\\") == r"\textbackslash{}"
+    assert escape_markdown("[a](javascript:x)\n*b*") == r"\[a\](javascript:x) \*b\*"
+
+
+def test_markdown_rows_keep_their_columns():
+    for line in markdown_text(table()).splitlines():
+        assert len(re.findall(r"(?<!\\)\|", line)) == 4
+    assert "| −1.2 |" in markdown_text(table())

@@ -1,0 +1,111 @@
+import re
+import subprocess
+import sys
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from swatbench.report.canvas import INK, SERIES
+from swatbench.report.figures import figures
+from swatbench.report.points import points, unbeaten
+from swatbench.report.published import published_for, published_rows
+
+NAMES = [
+    "accuracy_macs",
+    "accuracy_params",
+    "accuracy_latency",
+    "curves_accuracy",
+    "curves_loss",
+    "time_ratio",
+]
+
+
+@pytest.fixture
+def drawn(world):
+    world.quickstart()
+    (section,) = world.gather()
+    return section, figures(section)
+
+
+def test_all_figures_are_drawn_and_equal_for_equal_input(drawn):
+    section, first = drawn
+    assert [drawing.name for drawing in first] == NAMES
+    assert figures(section) == first
+    for drawing in first:
+        assert drawing.png.startswith(b"\x89PNG")
+        assert "dc:date" not in drawing.svg
+        assert drawing.alt
+        assert drawing.title
+
+
+def test_a_pair_keeps_its_colour(drawn):
+    _, found = drawn
+    for drawing in found:
+        assert SERIES[0] in drawing.svg
+        assert SERIES[1] in drawing.svg
+
+
+def test_inline_drawings_follow_the_page_and_share_no_names(drawn):
+    _, found = drawn
+    ids = []
+    for drawing in found:
+        inline = drawing.inline()
+        ET.fromstring(inline)
+        assert inline.startswith("<svg")
+        assert INK not in inline
+        assert "var(--ink)" in inline
+        own = re.findall(r'\bid="([^"]+)"', inline)
+        assert {name[1:] for name in re.findall(r'href="(#[^"]+)"', inline)} <= set(own)
+        ids += own
+    assert len(ids) == len(set(ids))
+
+
+def test_points_are_means_with_their_spread(drawn):
+    section, _ = drawn
+    found = {(point.pair, point.arm): point for point in points(section)}
+    swat = found["deit_mini", "swat"]
+    assert (swat.lowest_percent, swat.top1_percent, swat.highest_percent) == (53.0, 54.25, 55.5)
+    assert swat.macs == round(13e6 * 1.16)
+    assert swat.compared
+    assert not found["deit_mini", "baseline"].compared
+    # The Mixer is cheaper and better in this world.
+    assert {point.pair for point in unbeaten(points(section))} == {"mixer_mini"}
+
+
+def test_one_seed_without_cost_draws_what_it_can(world):
+    world.train(arm="baseline")
+    world.train(arm="swat")
+    (section,) = world.gather()
+    assert [drawing.name for drawing in figures(section)] == [
+        "accuracy_params",
+        "curves_accuracy",
+        "curves_loss",
+    ]
+
+
+def test_published_points_stand_beside_their_pair(world):
+    for arm in ("baseline", "swat"):
+        world.train("deit_ti", arm)
+    (section,) = world.gather()
+    drawing = figures(section)[0]
+    assert "published" in drawing.caption
+    assert [point.top1_percent for point in published_for(["deit_ti"])] == [72.2, 75.7]
+    assert len(published_rows()) == 20
+
+
+def test_no_window_system_is_touched():
+    code = (
+        "import sys, swatbench.report.page; print('matplotlib.pyplot' in sys.modules, 'torch' in sys.modules)"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.split() == ["False", "False"]
+
+
+def test_accuracy_is_not_placed_at_another_models_cost(world):
+    for arm in ("baseline", "swat"):
+        world.train(arm=arm, params=999)
+    world.cost()
+    (section,) = world.gather()
+    assert [(point.params, point.macs, point.latency_s) for point in points(section)] == [
+        (999, None, None)
+    ] * 2

@@ -1,0 +1,184 @@
+import json
+import re
+from html.parser import HTMLParser
+from urllib.parse import unquote
+
+import pytest
+
+from swatbench.errors import StoreError
+from swatbench.report.page import render
+
+HOSTILE = '<script>alert(1)</script> "quoted" & =1+1'
+
+
+class Page(HTMLParser):
+    """Collects what a test asks of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.text += data
+
+    def attribute(self, tag, name):
+        return [found[name] for kind, found in self.tags if kind == tag and name in found]
+
+
+def report(world):
+    path = render(world.results, world.results.parent / "reports", world.suite)
+    return path, Page(path.read_text())
+
+
+def contents(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_page_is_whole_and_says_what_was_found(world):
+    world.quickstart()
+    path, page = report(world)
+    assert path == world.results.parent / "reports" / "toy" / "index.html"
+    assert "+9.8 points top-1" in page.text
+    assert "across 2 seeds" in page.text
+    assert "One MAC is" in page.text
+    assert "one forward pass on a resident batch" in page.text
+    assert "10 cells finished, 0 failed" in page.text
+    assert "2025-03-01 12:10 UTC" in page.text
+    assert len(page.attribute("svg", "viewbox")) == 6
+    markdown = (path.parent / "report.md").read_text()
+    assert "**+9.8 points top-1**" in markdown
+
+
+def test_the_page_asks_nothing_of_the_network(world):
+    world.quickstart()
+    path, page = report(world)
+    kinds = {tag for tag, _ in page.tags}
+    assert not kinds & {"link", "img", "iframe", "object", "embed"}
+    assert page.attribute("script", "src") == []
+    assert not re.search(r"@import|url\((?!#)", path.read_text())
+    for href in page.attribute("a", "href"):
+        assert ":" not in href
+
+
+def test_every_link_leads_to_a_file(world):
+    world.quickstart()
+    path, page = report(world)
+    links = page.attribute("a", "href")
+    assert sum(link.endswith("record.json") for link in links) > 40
+    for link in links:
+        assert (path.parent / unquote(link)).is_file(), link
+
+
+def test_equal_records_give_equal_bytes_and_stale_files_go(world):
+    world.quickstart()
+    path, _ = report(world)
+    before = contents(path.parent)
+    (path.parent / "figures" / "gone.svg").write_text("old")
+    (path.parent / "figures" / "notes.txt").write_text("mine")
+    path, _ = report(world)
+    after = contents(path.parent)
+    assert after.pop((path.parent / "figures" / "notes.txt").relative_to(path.parent)) == b"mine"
+    assert after == before
+
+
+def test_hostile_text_is_harmless_everywhere(world):
+    world.train()
+    world.fail(message=HOSTILE)
+    path, page = report(world)
+    assert HOSTILE in page.text
+    assert "<script>alert" not in path.read_text()
+    assert "<script>" not in (path.parent / "report.md").read_text()
+
+
+def test_only_failures(world):
+    world.fail(message="loss is not finite")
+    _, page = report(world)
+    assert "No cell has finished." in page.text
+    assert "loss is not finite" in page.text
+    assert "0 cells finished, 1 failed" in page.text
+    assert page.attribute("svg", "viewbox") == []
+
+
+def test_a_damaged_record_is_listed_and_skipped(world):
+    world.quickstart()
+    broken = world.train(arm="swat", seed=1, percent=46.5)
+    (broken / "record.json").write_text('{"schema_version": 1,')
+    path, page = report(world)
+    assert "1 damaged record skipped" in page.text
+    assert "Damaged records" in page.text
+    assert broken.name in (path.parent / "tables" / "damaged.csv").read_text()
+    assert "across seeds not decided, as one seed shows no spread" in page.text
+
+
+def test_only_a_damaged_record(world):
+    (world.train() / "record.json").write_text("")
+    _, page = report(world)
+    assert "No cell has a readable record" in page.text
+
+
+def test_refusals_and_older_records_are_told(world):
+    world.train(arm="baseline")
+    world.train(arm="swat", recipe={"epochs": 5})
+    world.train(arm="baseline", recipe={"learning_rate": 0.5})
+    _, page = report(world)
+    assert "No two arms of a pair could be compared." in page.text
+    assert "epochs: 3 and 5" in page.text
+    assert "left out: older" in page.text
+    assert "3 cells finished (1 left out as older)" in page.text
+
+
+def test_each_machine_has_its_section_and_figures(world):
+    world.quickstart()
+    world.machine = "another-cpu"
+    world.quickstart(seeds=(0,))
+    path, page = report(world)
+    assert "Machine another-cpu" in page.text
+    assert (path.parent / "figures" / "accuracy_macs-another-cpu.svg").is_file()
+    text = (path.parent / "tables" / "means.csv").read_text()
+    assert "another-cpu,deit_mini,baseline,1," in text
+    assert "some-cpu-2-cores,deit_mini,baseline,2," in text
+
+
+def test_the_description_comes_from_the_suite_beside_the_results(world):
+    world.train()
+    suite = {
+        "name": "toy",
+        "description": "Does structure help? <b>",
+        "pairs": ["deit_mini"],
+        "seeds": [0],
+        "data": {"source": "cifar10_subset"},
+        "recipe": {"epochs": 1, "batch_size": 1, "learning_rate": 0.1},
+    }
+    (world.results / "toy" / "suite.json").write_text(json.dumps(suite))
+    path, page = report(world)
+    assert "Does structure help? <b>" in page.text
+    assert "&lt;b&gt;" in path.read_text()
+
+
+def test_the_page_reads_on_narrow_screens_in_the_dark_and_on_paper(world):
+    world.quickstart()
+    path, page = report(world)
+    text = path.read_text()
+    assert 'name="viewport"' in text
+    assert "prefers-color-scheme: dark" in text
+    assert "@media print" in text
+    labels = page.attribute("div", "aria-label")
+    assert sum("Top-1 accuracy against" in label for label in labels) == 3
+    assert page.attribute("th", "scope") == ["col"] * len(page.attribute("th", "scope"))
+
+
+def test_a_suite_without_results_is_an_error(world):
+    with pytest.raises(StoreError, match="no results of suite 'toy'"):
+        render(world.results, world.results.parent / "reports", "toy")
+
+
+def test_a_report_that_cannot_be_written_is_an_error(world):
+    world.train()
+    (world.results.parent / "reports").write_text("a file where the folder should be")
+    with pytest.raises(StoreError, match="cannot be written"):
+        render(world.results, world.results.parent / "reports", "toy")

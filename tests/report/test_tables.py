@@ -1,0 +1,92 @@
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+
+from swatbench.report.costs import cost_table, ratios_table
+from swatbench.report.ledger import cells_table, environments_table, failures_table
+from swatbench.report.tables import accuracy_table, differences_table, means_table
+
+
+def address(stored):
+    return stored.folder.name
+
+
+@pytest.fixture
+def found(world):
+    world.quickstart()
+    world.fail(seed=5, message="loss")
+    return world.gather()
+
+
+def rows(table, **where):
+    frame = table.frame
+    for name, value in where.items():
+        frame = frame[frame[name] == value]
+    return frame.to_dict(orient="records")
+
+
+def test_accuracy_rows_and_their_interval(found):
+    table = accuracy_table(found, address)
+    assert len(table.frame) == 8
+    (row,) = rows(table, pair="deit_mini", arm="swat", seed=1)
+    assert (row["correct"], row["top1_percent"]) == (222, 55.5)
+    interval = binomtest(222, 400).proportion_ci(method="wilson")
+    assert row["low_percent"] == pytest.approx(100 * interval.low)
+    assert row["high_percent"] == pytest.approx(100 * interval.high)
+    assert row["record"].startswith("deit_mini-swat-seed1-")
+
+
+def test_means_take_no_comfort_from_more_seeds(found):
+    (row,) = rows(means_table(found), pair="deit_mini", arm="swat")
+    assert (row["seeds"], row["top1_percent"], row["test_images"]) == (2, 54.25, 400)
+    interval = binomtest(217, 400).proportion_ci(method="wilson")
+    assert row["low_percent"] == pytest.approx(100 * interval.low)
+
+
+def test_differences_say_what_they_rest_on(found):
+    (row,) = rows(differences_table(found), pair="deit_mini")
+    assert (row["points"], row["seeds"], row["images"]) == (9.75, 2, 400)
+    assert (row["image_verdict"], row["seed_verdict"]) == ("decided", "decided if normal")
+    # Differences 9 and 10.5: half of the t interval is 12.706 times their standard error, 0.75.
+    assert row["seed_low"] == pytest.approx(9.75 - 12.7062 * 0.75, abs=1e-3)
+    assert row["smallest_p"] == 0.5
+
+
+def test_cost_rows(world, found):
+    (row,) = rows(cost_table(found, address), pair="deit_mini", arm="swat")
+    with np.load(next(world.results.glob("toy/*/deit_mini-cost-*/samples.npz"))) as arrays:
+        p50 = float(np.median(arrays["inference/swat"]))
+    assert row["inference_p50_s"] == pytest.approx(p50)
+    assert row["images_per_s"] == pytest.approx(64 / p50)
+    assert row["inference_peak_bytes"] == 72 * 2**20
+
+
+def test_ratio_rows(found):
+    table = ratios_table(found)
+    verdicts = {row["quantity"]: row["verdict"] for row in rows(table, pair="deit_mini")}
+    assert verdicts == {
+        "parameters": "exact",
+        "MACs": "exact",
+        "forward pass": "more",
+        "training step": "more",
+        "peak memory, inference": "one measurement",
+        "peak memory, training": "one measurement",
+    }
+    (equal,) = rows(table, pair="mixer_mini", quantity="forward pass")
+    assert equal["verdict"] == "not distinguishable"
+    assert equal["floor"] > 1
+
+
+def test_the_books_hold_every_cell(found):
+    fates = [row["fate"] for row in rows(cells_table(found, address))]
+    assert (fates.count("reported"), fates.count("failed")) == (10, 1)
+    (failure,) = rows(failures_table(found, address))
+    assert (failure["error"], failure["message"]) == ("TrainingError", "loss")
+    assert rows(environments_table(found), item="torch")[0]["cells"] == 11
+
+
+def test_shown_text_and_sort_keys(found):
+    views = accuracy_table(found, address).views("some-cpu-2-cores")
+    assert [view.text for view in views[0]][:4] == ["deit_mini", "baseline", "0", "44.0"]
+    assert views[0][3].key == "44.0"
+    assert accuracy_table(found, address).views("elsewhere") == []

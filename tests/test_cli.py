@@ -1,0 +1,121 @@
+"""The command line as a user meets it: output, exit codes, no tracebacks, no torch where none is needed."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+QUICKSTART = ROOT / "suites" / "quickstart.yaml"
+
+
+def swatbench(*arguments, cwd=ROOT):
+    """Run the program and return the finished process; a traceback fails the test at once."""
+    done = subprocess.run(
+        [sys.executable, "-m", "swatbench", *map(str, arguments)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    return done
+
+
+@pytest.fixture
+def spoilt(tmp_path):
+    """Write the quickstart with one piece of text replaced, and return the file and the line it stands in."""
+
+    def write(old, new):
+        text = QUICKSTART.read_text()
+        assert old in text
+        path = tmp_path / "suite.yaml"
+        path.write_text(text.replace(old, new, 1))
+        return path, text[: text.index(old)].count("\n") + 1
+
+    return write
+
+
+def test_a_misspelt_key_is_told_with_file_line_and_nearest_match(spoilt):
+    path, line = spoilt("learning_rate: 2e-3", "learing_rate: 2e-3")
+    for command in ("check", "run"):
+        done = swatbench(command, path)
+        assert done.returncode == 2
+        assert f"{path}:{line}" in done.stderr
+        assert "recipe.learing_rate" in done.stderr
+        assert "Did you mean learning_rate" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["check", "suites/quikstart.yaml"], 2, "Did you mean suites/quickstart.yaml?"),
+        (["check"], 2, "name a suite file"),
+        (["run", "--jobs", "0", "suites/quickstart.yaml"], 2, "--jobs"),
+        (["profile", "--model", "swat_deit_tii"], 4, "Did you mean swat_deit_ti"),
+        (["report", "nothing", "--results", "results"], 6, "There are no results of suite 'nothing'"),
+        (["frobnicate"], 2, "frobnicate"),
+    ],
+)
+def test_a_mistake_ends_with_its_exit_code_and_what_to_do(arguments, code, words):
+    done = swatbench(*arguments)
+    assert done.returncode == code
+    assert words in " ".join(done.stderr.split())
+
+
+def test_a_missing_dataset_is_told_before_anything_is_trained(tmp_path):
+    done = swatbench("run", ROOT / "suites" / "cifar10.yaml", cwd=tmp_path)
+    assert done.returncode == 3
+    assert "scripts/make_cifar10.py" in done.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def test_check_lists_every_cell():
+    done = swatbench("check", QUICKSTART, "--json")
+    cells = json.loads(done.stdout)["cells"]
+    assert {(cell["pair"], cell["arm"], cell["seed"]) for cell in cells} == {
+        (pair, arm, seed)
+        for pair in ("deit_mini", "mixer_mini")
+        for arm in ("baseline", "swat")
+        for seed in (0, 1)
+    }
+    assert all(cell["forward_macs"] > 0 for cell in cells)
+
+
+def test_models_name_pairs_arms_and_published_numbers():
+    told = json.loads(swatbench("models", "--json").stdout)
+    assert told["arms"]["swat"] == ["tokenization", "token_mixing", "channel_mixing", "merging"]
+    assert "deit_ti" in {pair["name"] for pair in told["pairs"]}
+    assert "72.2 % → 75.7 %" in swatbench("models").stdout
+
+
+def test_profile_has_the_promised_keys():
+    told = json.loads(swatbench("profile", "--model", "swat_mixer_mini", "--batch", "2", "--json").stdout)
+    keys = "model params macs latency_s images_per_s peak_bytes batch device dtype"
+    assert list(told) == keys.split()
+    assert (told["model"], told["params"], told["batch"]) == ("swat_mixer_mini", 163_386, 2)
+    assert told["images_per_s"] == pytest.approx(told["batch"] / told["latency_s"])
+
+
+def test_doctor_finds_this_machine_in_order():
+    names = {finding["name"] for finding in json.loads(swatbench("doctor", "--json").stdout)}
+    assert {"torch", "CUDA", "fused attention", "TensorBoard", "CPU threads", "disk"} <= names
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["check", str(QUICKSTART)], ["models"], ["check", "--schema"]]
+)
+def test_what_needs_no_torch_loads_none(arguments):
+    program = (
+        "import sys; from swatbench.cli import main\n"
+        f"sys.argv = ['swatbench', *{arguments!r}]\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code, end.code\n"
+        "loaded = {'torch', 'timm', 'matplotlib'} & set(sys.modules)\n"
+        "assert not loaded, loaded"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,104 @@
+"""Tasks in processes of their own: order, messages, exit codes, and no survivors."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import psutil
+import pytest
+
+from swatbench.processes import Task, context, run_tasks
+
+
+def tell(number, say):
+    say(("number", number))
+
+
+def hurt(say):
+    say(("pid", os.getpid()))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def sleep(say):
+    say(("pid", os.getpid()))
+    time.sleep(60)
+
+
+def collect(tasks, *, jobs=1, on_message=None):
+    events = []
+    run_tasks(
+        tasks,
+        jobs=jobs,
+        start=context(),
+        on_start=lambda name: events.append(("start", name)),
+        on_message=on_message or (lambda name, message: events.append((name, message))),
+        on_end=lambda name, code: events.append(("end", name, code)),
+    )
+    return events
+
+
+def test_one_job_runs_tasks_in_order_and_relays_what_they_say():
+    events = collect([Task(name=str(n), call=partial(tell, n)) for n in range(2)])
+    assert events == [
+        ("start", "0"),
+        ("0", ("number", 0)),
+        ("end", "0", 0),
+        ("start", "1"),
+        ("1", ("number", 1)),
+        ("end", "1", 0),
+    ]
+
+
+def test_two_jobs_are_under_way_together():
+    events = collect([Task(name=str(n), call=partial(tell, n)) for n in range(2)], jobs=2)
+    assert events[:2] == [("start", "0"), ("start", "1")]
+
+
+def test_a_killed_task_reports_its_signal_and_the_others_go_on():
+    events = collect([Task(name="hurt", call=hurt), Task(name="well", call=partial(tell, 1))])
+    assert ("end", "hurt", -signal.SIGKILL) in events
+    assert ("end", "well", 0) in events
+
+
+def test_leaving_early_ends_every_process():
+    pids = []
+
+    def stop(_name, message):
+        pids.append(message[1])
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        collect([Task(name="sleep", call=sleep)], on_message=stop)
+    assert not psutil.pid_exists(pids[0]) or psutil.Process(pids[0]).status() == psutil.STATUS_ZOMBIE
+
+
+ORPHAN = """
+import sys, time
+from swatbench.processes import Task, context, run_tasks
+import test_processes
+
+if __name__ == "__main__":
+    show = lambda name, message: print(message[1], flush=True)
+    quiet = lambda *_: None
+    tasks = [Task(name="sleep", call=test_processes.sleep)]
+    run_tasks(tasks, jobs=1, start=context(), on_start=quiet, on_message=show, on_end=quiet)
+"""
+
+
+def test_a_task_dies_with_a_killed_parent(tmp_path):
+    script = tmp_path / "orphan.py"
+    script.write_text(ORPHAN)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    with subprocess.Popen(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, text=True, env=environment
+    ) as parent:
+        pid = int(parent.stdout.readline())
+        parent.kill()
+    deadline = time.monotonic() + 20
+    while psutil.pid_exists(pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not psutil.pid_exists(pid)

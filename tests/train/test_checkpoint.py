@@ -1,0 +1,110 @@
+import os
+
+import numpy as np
+import pytest
+import torch
+
+from swatbench.errors import CheckpointError, StoreError
+from swatbench.store.record import CurvePoint
+from swatbench.train.checkpoint import Checkpoint, read_checkpoint, require_digest, write_checkpoint
+
+POINT = CurvePoint(
+    epoch=1, step=6, loss=2.25, learning_rate=1e-3, top1_percent=None, compute_s=1.5, data_s=0.25
+)
+
+
+def checkpoint(**changes):
+    values = {
+        "digest": "a" * 64,
+        "resumed": 2,
+        "curve": (POINT,),
+        "model": {"weight": torch.arange(6.0).reshape(2, 3)},
+        "optimizer": {"state": {0: {"step": torch.tensor(6.0)}}, "param_groups": [{"betas": (0.9, 0.98)}]},
+    }
+    return Checkpoint(**(values | changes))
+
+
+def test_what_is_written_is_read_back(tmp_path):
+    path = tmp_path / "new" / "last.ckpt"
+    write_checkpoint(path, checkpoint())
+    found = read_checkpoint(path)
+    assert (found.digest, found.resumed, found.curve) == ("a" * 64, 2, (POINT,))
+    assert found.model["weight"].equal(torch.arange(6.0).reshape(2, 3))
+    assert found.optimizer["param_groups"][0]["betas"] == (0.9, 0.98)
+    assert [file.name for file in path.parent.iterdir()] == ["last.ckpt"]
+
+
+def test_no_file_is_no_checkpoint(tmp_path):
+    assert read_checkpoint(tmp_path / "none.ckpt") is None
+
+
+def test_every_damage_is_noticed(tmp_path):
+    path = tmp_path / "last.ckpt"
+    write_checkpoint(path, checkpoint())
+    whole = path.read_bytes()
+    rng = np.random.default_rng(0)
+    for place in [0, 1, 63, 64, 65, 66, len(whole) - 1, *rng.integers(0, len(whole), 40)]:
+        changed = bytearray(whole)
+        changed[place] ^= 1 << int(rng.integers(8))
+        for content in (whole[:place], bytes(changed), whole + b"x"):
+            path.write_bytes(content)
+            with pytest.raises(CheckpointError) as caught:
+                read_checkpoint(path)
+            assert caught.value.where == str(path)
+    path.write_bytes(whole)
+    assert read_checkpoint(path).digest == "a" * 64
+
+
+def signed(payload):
+    import hashlib
+
+    return hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload
+
+
+def test_a_whole_file_of_another_kind_is_refused(tmp_path):
+    path = tmp_path / "last.ckpt"
+    torch.save({"curve": []}, tmp_path / "other.pt")
+    torch.save([1, 2], tmp_path / "list.pt")
+    contents = [b"", b"junk", (tmp_path / "other.pt").read_bytes(), (tmp_path / "list.pt").read_bytes()]
+    for content in contents:
+        path.write_bytes(signed(content))
+        with pytest.raises(CheckpointError, match="another version"):
+            read_checkpoint(path)
+
+
+def test_nothing_in_a_checkpoint_is_called(tmp_path):
+    class Harmful:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "called"),)
+
+    path = tmp_path / "last.ckpt"
+    torch.save({"model": Harmful()}, tmp_path / "harm.pt")
+    path.write_bytes(signed((tmp_path / "harm.pt").read_bytes()))
+    with pytest.raises(CheckpointError):
+        read_checkpoint(path)
+    assert not (tmp_path / "called").exists()
+
+
+def test_a_folder_in_its_place_is_a_checkpoint_error(tmp_path):
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        read_checkpoint(tmp_path)
+
+
+def test_a_checkpoint_of_another_cell_is_refused(tmp_path):
+    require_digest(checkpoint(), "a" * 64, path=tmp_path)
+    with pytest.raises(CheckpointError, match="belongs to cell aaaaaaaaaa, not to bbbbbbbbbb"):
+        require_digest(checkpoint(), "b" * 64, path=tmp_path)
+
+
+def test_a_write_that_fails_leaves_the_last_checkpoint_whole(tmp_path, monkeypatch):
+    path = tmp_path / "last.ckpt"
+    write_checkpoint(path, checkpoint())
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StoreError, match="No space left"):
+        write_checkpoint(path, checkpoint(resumed=3))
+    assert read_checkpoint(path).resumed == 2
+    assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"]
