@@ -15,7 +15,9 @@ from swatbench.errors import MachineError, SwatbenchError
 from swatbench.job import Job, failed_record, now
 from swatbench.processes import Say, Task, context, run_tasks
 from swatbench.progress import Progress
+from swatbench.spec.catalog import PAIRS
 from swatbench.spec.cells import CostCell, Resolution, TrainCell, expand
+from swatbench.spec.estimate import forward_macs
 from swatbench.spec.suite import Suite
 from swatbench.store.files import (
     RECORD,
@@ -96,7 +98,7 @@ def run_suite(suite: Suite, *, results: Path, watch: Watcher) -> Outcome:
     todo = [job for job in jobs if finished_record(job.folder, job.cell.digest) is None]
     write_suite(results, suite)
     watch.begin([job.cell for job in todo], len(jobs) - len(todo), here)
-    training = [job for job in todo if isinstance(job.cell, TrainCell)]
+    training = _heavier_arm_first([job for job in todo if isinstance(job.cell, TrainCell)])
     costing = [job for job in todo if isinstance(job.cell, CostCell)]
     records = _run(training, suite.execution.jobs, watch) + _run(costing, 1, watch)
     return Outcome(
@@ -196,6 +198,23 @@ def _ignore(_: str) -> None:
 def _job(suite: Suite, cell: TrainCell | CostCell, results: Path, here: Environment) -> Job:
     folder = cell_folder(results, suite.name, here.machine, cell.id)
     return Job(suite=suite.name, cell=cell, folder=folder, environment=here)
+
+
+def _heavier_arm_first(jobs: list[Job]) -> list[Job]:
+    """The same pairs and seeds in the same order, but within each the arm with more MACs first.
+
+    Side by side, the long arm of the last pair would otherwise run alone at the end.
+    """
+    groups: dict[tuple[str, int], list[Job]] = {}
+    for job in jobs:
+        assert isinstance(job.cell, TrainCell)
+        groups.setdefault((job.cell.pair["name"], job.cell.seed), []).append(job)
+    return [job for group in groups.values() for job in sorted(group, key=_macs, reverse=True)]
+
+
+def _macs(job: Job) -> int:
+    assert isinstance(job.cell, TrainCell)
+    return forward_macs(PAIRS[job.cell.pair["name"]], job.cell.parts) or 0
 
 
 def _run(jobs: Sequence[Job], side_by_side: int, watch: Watcher) -> list[Record]:

@@ -75,7 +75,6 @@ _ROWS = (
         timm_kwargs={**_DEIT, "patch_size": 4, "embed_dim": 64, "depth": 4, "num_heads": 4},
         alpha=2,
         stem_width=32,
-        token_kernel=3,
         img_size=32,
         num_classes=10,
     ),
