@@ -3,8 +3,7 @@
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Literal
 
@@ -16,7 +15,7 @@ from torch import nn
 from swatbench.data.batches import TestBatches, TrainBatches
 from swatbench.data.images import Dataset
 from swatbench.data.sources import load_dataset
-from swatbench.errors import DataError, StoreError, SwatbenchError
+from swatbench.errors import DataError, StoreError
 from swatbench.job import Job, failed_record, now, record_of
 from swatbench.measure.cost import Profile, measure_pair, profile_model
 from swatbench.measure.machine import resolve_device, resolve_precision
@@ -30,7 +29,7 @@ from swatbench.stats.ratios import paired_ratio
 from swatbench.store.atomic import write_bytes_atomic
 from swatbench.store.files import CURVE, PREDICTIONS, SAMPLES, write_arrays, write_curve, write_record
 from swatbench.store.provenance import usable_cores
-from swatbench.store.record import TrainResult
+from swatbench.store.record import Record, TrainResult
 from swatbench.train.evaluate import Evaluation, evaluate
 from swatbench.train.loop import FitResult, fit
 
@@ -50,31 +49,23 @@ def run_cell(job: Job, say: Say) -> None:
         job: The cell.
         say: Takes (kind, content), where kind is `progress`, `stage`, `note` or `error`.
     """
-    started_at, start = now(), time.monotonic()
-    with telling_errors(say):
-        try:
-            found = (
-                _train(job, job.cell, say) if isinstance(job.cell, TrainCell) else _cost(job, job.cell, say)
-            )
-        except StoreError:
-            raise
-        except Exception as error:  # noqa: BLE001 (the one place where a failure becomes a record)
-            took_s = time.monotonic() - start
-            record = failed_record(job, error, started_at=started_at, duration_s=took_s)
-        else:
-            took_s = time.monotonic() - start
-            record = record_of(job, "finished", started_at=started_at, duration_s=took_s, **found)
-        write_record(job.folder, record)
-        (job.folder / CHECKPOINT).unlink(missing_ok=True)
-
-
-@contextmanager
-def telling_errors(say: Say) -> Iterator[None]:
-    """Tell the parent of a failure that is a user's to mend, in place of a traceback."""
     try:
-        yield
-    except SwatbenchError as error:
+        write_record(job.folder, _record(job, say))
+        (job.folder / CHECKPOINT).unlink(missing_ok=True)
+    except StoreError as error:
+        # What cannot be written cannot be recorded either: the parent must hear it.
         say(("error", error))
+
+
+def _record(job: Job, say: Say) -> Record:
+    started_at, start = now(), time.monotonic()
+    try:
+        found = _train(job, job.cell, say) if isinstance(job.cell, TrainCell) else _cost(job, job.cell, say)
+    except StoreError:
+        raise
+    except Exception as error:  # noqa: BLE001 (the one place where a failure becomes a record)
+        return failed_record(job, error, started_at=started_at, duration_s=time.monotonic() - start)
+    return record_of(job, "finished", started_at=started_at, duration_s=time.monotonic() - start, **found)
 
 
 def resolve(suite: Suite) -> tuple[Resolution, int, str | None]:

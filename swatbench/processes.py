@@ -1,4 +1,7 @@
-"""Tasks side by side, each in a fresh process that dies with its parent."""
+"""Functions in processes of their own: many side by side, or one that is asked and answers.
+
+Every process is fresh, ignores Ctrl-C (its parent decides), and dies with its parent.
+"""
 
 import multiprocessing
 import os
@@ -7,10 +10,13 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from typing import Any
+
+from swatbench.errors import SwatbenchError
 
 Say = Callable[[object], None]
 """How a task tells its parent something, while it runs."""
@@ -88,6 +94,69 @@ def run_tasks(
                     on_end(one.task.name, one.process.exitcode or 0)
     finally:
         _end(running)
+
+
+class ProcessDiedError(Exception):
+    """A process ended before it answered.
+
+    Attributes:
+        exit_code: Its exit code, negative for a signal.
+    """
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__(exit_code)
+        self.exit_code = exit_code
+
+    def __str__(self) -> str:
+        if self.exit_code == -signal.SIGKILL:
+            return "was ended by SIGKILL, as the system does when memory runs out"
+        if self.exit_code < 0:
+            return f"was ended by {signal.Signals(-self.exit_code).name}"
+        return f"ended with exit code {self.exit_code}"
+
+
+def ask(
+    call: Callable[[Say], Any],
+    *,
+    start: BaseContext,
+    timeout_s: float | None = None,
+    on_message: Callable[[Any], None] = lambda message: None,  # noqa: ARG005
+) -> Any:
+    """Run one function in a process of its own and return what it returns.
+
+    Args:
+        call: What to run; it must survive pickling, and is handed a `Say`.
+        start: From `context`.
+        timeout_s: Longest silence, in seconds; None for any.
+        on_message: Told what the function says before it returns.
+
+    Raises:
+        SwatbenchError: The function raised it.
+        ProcessDiedError: The process ended without an answer.
+        TimeoutError: The process was silent for too long, and was ended.
+    """
+    one = _begin(Task(name="ask", call=partial(_answer, call)), start)
+    try:
+        while one.messages.poll(timeout_s):
+            kind, content = one.messages.recv()
+            if kind == "answer":
+                return content
+            if kind == "error":
+                raise content
+            on_message(content)
+    except EOFError:
+        one.process.join()
+        raise ProcessDiedError(one.process.exitcode or 0) from None
+    finally:
+        _end([one])
+    raise TimeoutError
+
+
+def _answer(call: Callable[[Say], Any], send: Say) -> None:
+    try:
+        send(("answer", call(lambda message: send(("message", message)))))
+    except SwatbenchError as error:
+        send(("error", error))
 
 
 def _begin(task: Task, start: BaseContext) -> _Running:

@@ -4,16 +4,15 @@ Suite → cells → `cell.run_cell` → record. Train cells may run side by side
 This process itself loads no torch: it starts the others and listens, and so takes no time from what is timed.
 """
 
-import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from swatbench.errors import MachineError, SwatbenchError
+from swatbench.errors import MachineError
 from swatbench.job import Job, failed_record, now
-from swatbench.processes import Say, Task, context, run_tasks
+from swatbench.processes import ProcessDiedError, Say, Task, ask, context, run_tasks
 from swatbench.progress import Progress
 from swatbench.spec.catalog import PAIRS
 from swatbench.spec.cells import CostCell, Resolution, TrainCell, expand
@@ -139,60 +138,37 @@ def profile(
     asked = partial(
         _in_process_profile, name, batch=batch, device=device, precision=precision, threads=threads
     )
-    return _ask("profile", asked, on_stage=on_stage)
+    return _ask(asked, on_stage)
 
 
 def _resolve(suite: Suite) -> tuple[Resolution, int, str | None]:
     """What the machine decides, the classes of the data, and the name of the CUDA device in use."""
-    return _ask("resolve", partial(_in_process_resolve, suite))
+    return _ask(partial(_in_process_resolve, suite))
 
 
-def _ask(name: str, call: Callable[[Say], None], *, on_stage: Callable[[str], None] | None = None) -> Any:
-    """Run one function in a process of its own and return what it answers."""
-    answers: list[Any] = []
-
-    def on_message(_: str, message: tuple[str, Any]) -> None:
-        kind, content = message
-        if kind == "error":
-            raise content
-        if kind == "answer":
-            answers.append(content)
-        elif on_stage is not None:
-            on_stage(content)
-
-    def on_end(_: str, exit_code: int) -> None:
-        if exit_code:
-            raise _death(exit_code)
-
-    task = Task(name=name, call=call)
-    run_tasks([task], jobs=1, start=context(PRELOAD), on_start=_ignore, on_message=on_message, on_end=on_end)
-    (answer,) = answers
-    return answer
+def _ask(call: Callable[[Say], Any], on_stage: Callable[[str], None] = lambda stage: None) -> Any:  # noqa: ARG005
+    try:
+        return ask(call, start=context(PRELOAD), on_message=on_stage)
+    except ProcessDiedError as error:
+        raise _death(error) from error
 
 
-def _in_process_resolve(suite: Suite, say: Say) -> None:
-    from swatbench.cell import resolve, telling_errors
+def _in_process_resolve(suite: Suite, _: Say) -> tuple[Resolution, int, str | None]:
+    from swatbench.cell import resolve
 
-    with telling_errors(say):
-        say(("answer", resolve(suite)))
+    return resolve(suite)
 
 
-def _in_process_profile(name: str, say: Say, **asked: Any) -> None:
-    from swatbench.cell import profile_by_name, telling_errors
+def _in_process_profile(name: str, say: Say, **asked: Any) -> dict[str, Any]:
+    from swatbench.cell import profile_by_name
 
-    with telling_errors(say):
-        found = profile_by_name(name, **asked, on_stage=lambda stage: say(("stage", stage)))
-        say(("answer", found.as_dict()))
+    return profile_by_name(name, **asked, on_stage=say).as_dict()
 
 
 def _in_process_cell(job: Job, say: Say) -> None:
     from swatbench.cell import run_cell
 
     run_cell(job, say)
-
-
-def _ignore(_: str) -> None:
-    pass
 
 
 def _job(suite: Suite, cell: TrainCell | CostCell, results: Path, here: Environment) -> Job:
@@ -247,14 +223,13 @@ def _record_of(job: Job, exit_code: int) -> Record:
     """The record that a cell's process wrote, or one that says how the process died."""
     if exit_code == 0:
         return read_record(job.folder / RECORD)
-    record = failed_record(job, _death(exit_code), started_at=now(), duration_s=0.0)
+    record = failed_record(job, _death(ProcessDiedError(exit_code)), started_at=now(), duration_s=0.0)
     write_record(job.folder, record)
     return record
 
 
-def _death(exit_code: int) -> SwatbenchError:
-    how = f"signal {signal.Signals(-exit_code).name}" if exit_code < 0 else f"exit code {exit_code}"
+def _death(died: ProcessDiedError) -> MachineError:
     return MachineError(
-        f"The cell's process ended with {how}.",
-        fix="If the system was out of memory, lower execution.jobs or the batch size; then run again.",
+        f"The process of this cell {died}.",
+        fix="If memory ran out, lower execution.jobs or the batch size; then run again.",
     )

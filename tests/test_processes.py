@@ -1,5 +1,6 @@
 """Tasks in processes of their own: order, messages, exit codes, and no survivors."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -11,7 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from swatbench.processes import Task, context, run_tasks
+from swatbench.errors import MachineError
+from swatbench.processes import ProcessDiedError, Task, ask, context, run_tasks
 
 
 def tell(number, say):
@@ -21,6 +23,10 @@ def tell(number, say):
 def hurt(say):
     say(("pid", os.getpid()))
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def wait(_say):
+    time.sleep(60)
 
 
 def sleep(say):
@@ -74,6 +80,35 @@ def test_leaving_early_ends_every_process():
     with pytest.raises(KeyboardInterrupt):
         collect([Task(name="sleep", call=sleep)], on_message=stop)
     assert not psutil.pid_exists(pids[0]) or psutil.Process(pids[0]).status() == psutil.STATUS_ZOMBIE
+
+
+def double(number, say):
+    say("thinking")
+    return 2 * number
+
+
+def refuse(_say):
+    raise MachineError("It cannot be done.", where="here", fix="Do not.")
+
+
+def test_a_process_that_is_asked_answers():
+    said = []
+    assert ask(partial(double, 21), start=context(), on_message=said.append) == 42
+    assert said == ["thinking"]
+
+
+def test_a_user_s_error_comes_back_whole_and_a_death_is_told():
+    with pytest.raises(MachineError) as caught:
+        ask(refuse, start=context())
+    assert (caught.value.where, caught.value.fix) == ("here", "Do not.")
+    with pytest.raises(ProcessDiedError, match="SIGKILL"):
+        ask(hurt, start=context())
+
+
+def test_a_silent_process_is_ended():
+    with pytest.raises(TimeoutError):
+        ask(wait, start=context(), timeout_s=0.5)
+    assert not multiprocessing.active_children()
 
 
 ORPHAN = """

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from swatbench.measure.machine import Precision, autocast
+from swatbench.precision import Precision, autocast
 
 MEASURED = (
     "Inference: one call of the model in evaluation mode on a batch that lies on the device, under "

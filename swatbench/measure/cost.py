@@ -8,8 +8,9 @@ import numpy as np
 from swatbench.measure.calls import MEASURED
 from swatbench.measure.counts import Counts
 from swatbench.measure.latency import Enough, Samples, quantiles
-from swatbench.measure.machine import DTYPES, Device, Precision
+from swatbench.measure.machine import DTYPES, Device
 from swatbench.measure.passes import TWIN, Bench, Build, Protocol
+from swatbench.precision import Precision
 from swatbench.spec.suite import Cost
 from swatbench.store.record import ArmCost, CostResult, OperatorMacs
 

@@ -11,9 +11,9 @@ import torch
 
 from swatbench.errors import MachineError
 from swatbench.measure.latency import Stopwatch, wall_stopwatch
+from swatbench.precision import Precision
 
 Device = Literal["cpu", "cuda"]
-Precision = Literal["fp32", "bf16"]
 
 _CPUINFO = Path("/proc/cpuinfo")
 _BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
@@ -64,11 +64,6 @@ def _cpu_features(cpuinfo: Path) -> frozenset[str]:
         return frozenset()
     lines = re.findall(r"^(?:flags|Features)\s*:(.*)$", text, flags=re.MULTILINE)
     return frozenset(" ".join(lines).split())
-
-
-def autocast(device: str, precision: Precision) -> torch.autocast:
-    """The context in which a model computes in `precision` on `device`; fp32 switches autocast off."""
-    return torch.autocast(device, dtype=torch.bfloat16, enabled=precision == "bf16")
 
 
 @contextmanager

@@ -12,28 +12,24 @@ Source: Linux's proc(5), `clear_refs` and `VmHWM`; glibc's mallopt(3).
 """
 
 import ctypes
-import multiprocessing as mp
-import os
 import re
-import signal
 import sys
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import ForkServerContext, SpawnContext
-from multiprocessing.process import BaseProcess
+from functools import partial
 from pathlib import Path
 
 import psutil
 import torch
 from torch import nn
 
-from swatbench.errors import MachineError, SwatbenchError
+from swatbench.errors import MachineError
 from swatbench.measure.calls import forward_call, random_images, training_call
-from swatbench.measure.machine import Device, Precision, threads
+from swatbench.measure.machine import Device, threads
+from swatbench.precision import Precision
+from swatbench.processes import ProcessDiedError, Say, ask, context
 
-_PRELOADED = ["torch", "timm", __name__]
+_PRELOADED = ("torch", "timm", __name__)
 """Imported once by the server from which each measuring process is forked; it never computes itself."""
 _M_MMAP_THRESHOLD = -3
 _MMAP_THRESHOLD_BYTES = 128 * 1024
@@ -90,79 +86,25 @@ def peak_bytes(
         threads=threads,
         steps=steps,
     )
-    answer = _run_in_process(task, timeout_s)
-    if isinstance(answer, Exception):
-        raise answer
-    return answer
-
-
-def _run_in_process(task: _Task, timeout_s: float) -> int | Exception:
-    context = _process_context()
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_child, args=(sender, task), daemon=True)
-    process.start()
-    # The child must hold the only sender: then its death ends the pipe.
-    sender.close()
-    with receiver:
-        try:
-            return _answer(process, receiver, timeout_s)
-        finally:
-            process.kill()
-            process.join()
-
-
-def _process_context() -> ForkServerContext | SpawnContext:
-    if "forkserver" not in mp.get_all_start_methods():
-        return mp.get_context("spawn")
-    context = mp.get_context("forkserver")
-    context.set_forkserver_preload(_PRELOADED)
-    return context
-
-
-def _answer(process: BaseProcess, receiver: Connection, timeout_s: float) -> int | Exception:
-    if not receiver.poll(timeout_s):
-        return MachineError(
+    try:
+        return ask(partial(_in_process, task), start=context(*_PRELOADED), timeout_s=timeout_s)
+    except ProcessDiedError as error:
+        fix = "Lower `cost.batch_size`, or free memory."
+        raise MachineError(f"The process that measures memory {error}.", fix=fix) from error
+    except TimeoutError as error:
+        raise MachineError(
             f"Measuring memory took longer than {timeout_s:g} s.",
             fix="Lower `cost.batch_size`, or measure on a faster machine.",
-        )
+        ) from error
+
+
+def _in_process(task: _Task, _: Say) -> int:
     try:
-        return receiver.recv()
-    except EOFError:
-        process.join()
-        return _death(process.exitcode)
-
-
-def _death(exitcode: int | None) -> MachineError:
-    if exitcode is not None and exitcode < 0:
-        how = f"was ended by {signal.Signals(-exitcode).name}"
-        if -exitcode == signal.SIGKILL:
-            how += ", as the system does when memory runs out"
-    else:
-        how = f"ended with exit code {exitcode}; its own message stands above"
-    return MachineError(
-        f"The process that measures memory {how}.", fix="Lower `cost.batch_size`, or free memory."
-    )
-
-
-def _child(sender: Connection, task: _Task) -> None:
-    """Measure, and send the bytes or the failure back."""
-    # Ctrl-C reaches the whole process group; the parent decides what ends, and nothing outlives it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-    with sender:
-        try:
-            sender.send(_measure(task))
-        except SwatbenchError as error:
-            sender.send(error)
-        except (MemoryError, RuntimeError) as error:
-            sender.send(_out_of_memory(error) or RuntimeError(f"{type(error).__name__}: {error}"))
-
-
-def _die_with_parent() -> None:
-    parent = mp.parent_process()
-    assert parent is not None
-    wait([parent.sentinel])
-    os._exit(1)
+        return _measure(task)
+    except (MemoryError, RuntimeError) as error:
+        raise _out_of_memory(error) or MachineError(
+            f"Measuring memory failed: {type(error).__name__}: {error}"
+        ) from error
 
 
 def _out_of_memory(error: Exception) -> MachineError | None:

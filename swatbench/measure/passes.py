@@ -13,9 +13,10 @@ from torch import nn
 from swatbench.measure.calls import forward_call, random_images, training_call
 from swatbench.measure.counts import Counts, count
 from swatbench.measure.latency import Call, Enough, Samples, interleave
-from swatbench.measure.machine import Device, Precision, stopwatch
+from swatbench.measure.machine import Device, stopwatch
 from swatbench.measure.machine import threads as cpu_threads
 from swatbench.measure.memory import peak_bytes
+from swatbench.precision import Precision
 from swatbench.spec.suite import Cost
 
 Build = Callable[[], nn.Module]

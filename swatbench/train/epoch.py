@@ -17,10 +17,10 @@ from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
 from swatbench.errors import TrainingError
+from swatbench.precision import Precision, autocast
 from swatbench.progress import Progress
 from swatbench.spec.suite import Recipe
 from swatbench.store.record import CurvePoint
-from swatbench.train.precision import Precision, autocast
 
 REPORT_EVERY = 10
 """Most steps between two reports; the loss leaves the device only then."""
@@ -135,7 +135,7 @@ def _timed(trainer: Trainer, epoch: int, tally: _Tally) -> Iterator[tuple[Tensor
 
 def _step(trainer: Trainer, images: Tensor, labels: Tensor) -> Tensor:
     """Take one optimizer step and return its loss (), still on the device."""
-    with autocast(trainer.device, trainer.precision):
+    with autocast(trainer.device.type, trainer.precision):
         loss = trainer.task(images, labels)["loss"]
     loss.backward()
     if trainer.recipe.clip_grad_norm is not None:

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from swatbench.errors import TrainingError
-from swatbench.train.precision import Precision, autocast
+from swatbench.precision import Precision, autocast
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -77,7 +77,7 @@ def _forward(
     precision: Precision,
 ) -> Iterable[tuple[Tensor, Tensor]]:
     for images, labels in batches:
-        with autocast(device, precision):
+        with autocast(device.type, precision):
             logits = model(images)
         yield logits.float(), labels
 

@@ -18,6 +18,7 @@ from timm.task import ClassificationTask
 from torch import Tensor, nn
 
 from swatbench.errors import CheckpointError
+from swatbench.precision import Precision
 from swatbench.progress import Progress
 from swatbench.spec.suite import Recipe
 from swatbench.store.record import CurvePoint
@@ -25,7 +26,6 @@ from swatbench.train.checkpoint import Checkpoint, read_checkpoint, require_dige
 from swatbench.train.epoch import EpochBatches, Trainer, run_epoch
 from swatbench.train.evaluate import evaluate
 from swatbench.train.optim import make_optimizer, make_scheduler
-from swatbench.train.precision import Precision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

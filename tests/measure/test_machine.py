@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from swatbench.errors import MachineError
-from swatbench.measure.machine import autocast, resolve_device, resolve_precision, stopwatch, threads
+from swatbench.measure.machine import resolve_device, resolve_precision, stopwatch, threads
+from swatbench.precision import autocast
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,7 @@ def die(how):
         ("exit", MachineError, "exit code 7"),
         ("allocation", MachineError, r"Memory ran out.*can't allocate memory"),
         ("memory", MachineError, "Memory ran out"),
-        ("other", RuntimeError, "something else"),
+        ("other", MachineError, "RuntimeError: something else"),
     ],
 )
 def test_a_process_that_fails_says_how(how, error, words):
@@ -141,7 +141,9 @@ def test_a_process_that_takes_too_long_is_ended(tmp_path):
     file = tmp_path / "pid"
     with pytest.raises(MachineError, match="longer than 3 s"):
         measured(partial(sleep, file), timeout_s=3)
-    assert not psutil.pid_exists(int(file.read_text()))
+    assert not multiprocessing.active_children()
+    # A busy machine may have ended the process before it came so far as to say its number.
+    assert not file.exists() or not psutil.pid_exists(int(file.read_text()))
 
 
 def test_where_the_peak_cannot_be_reset_the_lifetime_peak_is_read(monkeypatch):
