@@ -50,8 +50,10 @@ def run_cell(job: Job, say: Say) -> None:
         say: Takes (kind, content), where kind is `progress`, `stage`, `note` or `error`.
     """
     try:
-        write_record(job.folder, _record(job, say))
-        (job.folder / CHECKPOINT).unlink(missing_ok=True)
+        record = _record(job, say)
+        write_record(job.folder, record)
+        if record.status == "finished":
+            (job.folder / CHECKPOINT).unlink(missing_ok=True)
     except StoreError as error:
         # What cannot be written cannot be recorded either: the parent must hear it.
         say(("error", error))
@@ -220,6 +222,9 @@ def _builder(
 def _prepare(threads: int, *, deterministic: bool) -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS starts
     torch.set_num_threads(threads)
+    # fp32 means float32: by default cuDNN's convolutions, of which a SWAT arm has more, use TF32.
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
     torch.use_deterministic_algorithms(deterministic)
     # Filling fresh memory guards against reading it unwritten, and costs a pass over every tensor.
     torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]

@@ -3,23 +3,23 @@
 import json
 import signal
 import sys
-from contextlib import nullcontext
 from dataclasses import asdict
+from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 
-from swatbench.errors import SwatbenchError
+from swatbench.errors import StoreError, SwatbenchError
 
-if TYPE_CHECKING:
-    from rich.table import Table
+INTERRUPTED, PIPE_CLOSED, TERMINATED = 130, 141, 143
+"""Exit codes of a program ended by SIGINT, by SIGPIPE and by SIGTERM."""
 
 app = typer.Typer(
     name="swatbench",
     help="Does a structural change to a token-based model help, and what does it cost?",
-    epilog="Exit codes: 0 done, 1 a cell failed, 2 suite or argument, 3 data, 4 model, 5 checkpoint, "
-    "6 results folder, 7 training, 8 machine, 130 and 143 interrupted.",
+    epilog="Exit codes: 0 done, 1 a cell failed, 2 suite or argument, 3 data, 4 model, 6 results or output, "
+    "8 machine, 130 and 143 interrupted, 141 output closed.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -41,15 +41,22 @@ Precision = Literal["auto", "fp32", "bf16"]
 def main() -> None:
     """Run the command line; a user's mistake ends with one message and its exit code."""
     signal.signal(signal.SIGTERM, _on_sigterm)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without × or → must not end the program
     try:
         app()
     except SwatbenchError as error:
         _fail(error)
-    except KeyboardInterrupt:
-        _stop(130)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(141)
+    except SystemExit as end:
+        # Typer turns Ctrl-C into this exit code.
+        if end.code == INTERRUPTED:
+            _stop(INTERRUPTED)
+        if isinstance(end.__context__, BrokenPipeError):
+            sys.exit(PIPE_CLOSED)
+        raise
+    except OSError as error:
+        _fail(StoreError(f"The output cannot be written: {error.strerror}.", fix="Free or choose a place."))
 
 
 @app.command()
@@ -57,7 +64,7 @@ def run(
     suite: SuiteFile,
     results: Results = Path("results"),
     reports: Reports = Path("reports"),
-    jobs: Annotated[int | None, typer.Option(min=1, help="Cells trained side by side.")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, max=256, help="Cells trained side by side.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -68,9 +75,10 @@ def run(
     if jobs is not None:
         asked = asked.model_copy(update={"execution": asked.execution.model_copy(update={"jobs": jobs})})
 
+    from swatbench.console import watching
     from swatbench.run import run_suite
 
-    with _watcher(quiet=quiet or as_json) as watch:
+    with watching(quiet=quiet or as_json) as watch:
         outcome = run_suite(asked, results=results, watch=watch)
 
     from swatbench.report.page import render
@@ -100,10 +108,12 @@ def run(
 @app.command()
 def profile(
     model: Annotated[str, typer.Option(help="A pair, as deit_ti, or its SWAT form, as swat_deit_ti.")],
-    batch: Annotated[int, typer.Option(min=1, help="Images in one call.")] = 8,
+    batch: Annotated[int, typer.Option(min=1, max=65_536, help="Images in one call.")] = 8,
     device: Annotated[Device, typer.Option(help="Where to measure.")] = "auto",
     precision: Annotated[Precision, typer.Option(help="Autocast type.")] = "auto",
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores if not given.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, max=1024, help="CPU threads; all cores if not given.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Count and measure one model: parameters, MACs, latency, throughput, memory."""
@@ -124,12 +134,13 @@ def profile(
     if as_json:
         _print_json(found)
         return
+    from swatbench.console import new_table, print_table
     from swatbench.report.profile import profile_rows
 
-    table = _table("", "")
+    table = new_table("", "")
     for name, value in profile_rows(found):
         table.add_row(name, value)
-    _print(table)
+    print_table(table)
 
 
 @app.command()
@@ -152,6 +163,7 @@ def report(
 @app.command()
 def models(as_json: Json = False) -> None:
     """List the pairs, their arms, and the published numbers."""
+    from swatbench.console import new_table, print_table
     from swatbench.report.published import published_rows
     from swatbench.spec.catalog import ARMS, PAIRS
 
@@ -164,16 +176,16 @@ def models(as_json: Json = False) -> None:
             }
         )
         return
-    table = _table("pair", "timm model", "input", "alpha", "published top-1 (baseline → SWAT)")
+    table = new_table("pair", "timm model", "input", "alpha", "published top-1 (baseline → SWAT)")
     for pair in PAIRS.values():
         tops = " → ".join(f"{row.top1_percent:.1f} %" for row in published_rows() if row.pair == pair.name)
         side = f"{pair.img_size} × {pair.img_size}"
         table.add_row(pair.name, pair.timm_model, side, str(pair.alpha), tops or "not published")
-    _print(table)
-    parts = _table("arm", "SWAT parts")
+    print_table(table)
+    parts = new_table("arm", "SWAT parts")
     for arm, names in ARMS.items():
         parts.add_row(arm, ", ".join(names) or "none")
-    _print(parts)
+    print_table(parts)
 
 
 @app.command()
@@ -195,15 +207,17 @@ def check(
     asked = load_suite(suite)
     rows = plan(asked)
     if as_json:
-        _print_json({"suite": asked.name, "cells": [row.as_dict() for row in rows]})
+        measured = list(asked.pairs) if asked.cost is not None else []
+        _print_json({"suite": asked.name, "cells": [row.as_dict() for row in rows], "measured": measured})
         return
+    from swatbench.console import new_table, print_table
     from swatbench.report.words import quantity, whole
 
-    table = _table("pair", "arm", "seed", "images seen", "MACs of an image", "MACs of training, about")
+    table = new_table("pair", "arm", "seed", "images seen", "MACs of an image", "MACs of training, about")
     for row in rows:
         macs = (quantity(row.forward_macs), quantity(row.training_macs))
         table.add_row(row.pair, row.arm, str(row.seed), whole(row.images_seen), *macs)
-    _print(table)
+    print_table(table)
     total = quantity(sum(row.training_macs or 0 for row in rows))
     cost = f", and {len(asked.pairs)} pairs to measure" if asked.cost is not None else ""
     typer.echo(f"{suite}: valid; {len(rows)} cells to train, about {total} MACs in all{cost}.")
@@ -215,47 +229,19 @@ def check(
 @app.command()
 def doctor(as_json: Json = False) -> None:
     """Say what this machine has, and what is wrong with it."""
+    from swatbench.console import new_table, print_table
     from swatbench.doctor import examine
 
     findings = examine(Path.cwd())
     if as_json:
         _print_json([finding.as_dict() for finding in findings])
     else:
-        table = _table("", "found", "what to do")
+        table = new_table("", "found", "what to do")
         for finding in findings:
             table.add_row(finding.name, finding.found, finding.fix or "")
-        _print(table)
+        print_table(table)
     if any(finding.fix for finding in findings):
         raise typer.Exit(8)
-
-
-def _watcher(*, quiet: bool) -> Any:
-    from rich.console import Console
-
-    from swatbench.console import Bars, Plain, Quiet
-
-    console = Console(stderr=True)
-    if quiet:
-        return nullcontext(Quiet())
-    return Bars(console) if console.is_terminal else nullcontext(Plain(console))
-
-
-def _table(*columns: str) -> "Table":
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(box=SIMPLE_HEAD, show_header=any(columns))
-    for column in columns:
-        table.add_column(column)
-    return table
-
-
-def _print(table: "Table") -> None:
-    from rich.console import Console
-
-    console = Console()
-    # A pipe has no width of its own; rows must not be cut there.
-    console.print(table, width=None if console.is_terminal else 160)
 
 
 def _print_json(value: Any) -> None:
@@ -268,9 +254,10 @@ def _fail(error: SwatbenchError) -> NoReturn:
 
 
 def _stop(exit_code: int) -> NoReturn:
-    typer.echo("Stopped. Finished cells are kept; the same command goes on from here.", err=True)
+    kept = " Finished cells are kept; the same command goes on from here." if "run" in sys.argv[1:2] else ""
+    typer.echo(f"Stopped.{kept}", err=True)
     sys.exit(exit_code)
 
 
 def _on_sigterm(*_: object) -> NoReturn:
-    _stop(143)
+    _stop(TERMINATED)

@@ -1,15 +1,23 @@
 """What a run shows while it goes: live bars on a terminal, plain lines elsewhere, nothing when asked."""
 
+import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Column, Table
 
 from swatbench.progress import Progress as Training
 from swatbench.spec.cells import CostCell, TrainCell
 from swatbench.store.record import Environment, Record
 
+PIPE_WIDTH = 160
+"""Characters in a line of a table that is not printed to a terminal."""
+WIDE = 100
+"""Columns of a terminal from which bars are drawn long."""
 PLAIN_EVERY_S = 10.0
 """Shortest time between two plain lines about one cell."""
 
@@ -28,6 +36,27 @@ def outcome_words(record: Record) -> str:
     if record.train is not None:
         return f"top-1 {record.train.top1_percent:.1f} % in {record.duration_s:.0f} s"
     return f"measured in {record.duration_s:.0f} s"
+
+
+def watching(*, quiet: bool) -> AbstractContextManager["Quiet"]:
+    """Whoever shows a run: bars on a terminal, lines elsewhere, nothing if quiet; all on standard error."""
+    console = Console(stderr=True)
+    if quiet:
+        return nullcontext(Quiet())
+    return Bars(console) if console.is_terminal else nullcontext(Plain(console))
+
+
+def new_table(*columns: str) -> Table:
+    """An empty table; without names for its columns it has no head."""
+    table = Table(box=SIMPLE_HEAD, show_header=any(columns))
+    for column in columns:
+        table.add_column(column)
+    return table
+
+
+def print_table(table: Table) -> None:
+    """Print a table to standard output, whole: a pipe has no width that it could be cut to."""
+    Console(width=None if sys.stdout.isatty() else PIPE_WIDTH).print(table)
 
 
 class Quiet:
@@ -119,9 +148,11 @@ class Bars(Quiet):
     def __init__(self, console: Console) -> None:
         self._bars = Progress(
             TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            TextColumn("{task.percentage:>3.0f} %"),
-            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+            BarColumn(bar_width=24 if console.width >= WIDE else 6),
+            TextColumn("{task.percentage:>3.0f} %", table_column=Column(no_wrap=True, min_width=5)),
+            TimeRemainingColumn(
+                compact=True, elapsed_when_finished=True, table_column=Column(no_wrap=True, min_width=5)
+            ),
             TextColumn("{task.fields[words]}", markup=False),
             console=console,
             # No thread draws in the background: it would take time from what is being timed.

@@ -9,7 +9,8 @@
     ├── TrainingError              7   training diverged
     └── MachineError               8   this machine lacks something that was asked for
 
-An interrupted run ends with 130 (SIGINT) or 143 (SIGTERM), as a shell expects.
+What goes wrong inside a cell (5, 7) becomes the cell's record, and the run goes on and ends with 1. An
+interrupted run ends with 130 (SIGINT) or 143 (SIGTERM), as a shell expects.
 """
 
 from typing import ClassVar

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
@@ -55,7 +56,19 @@ def context(*preload: str) -> BaseContext:
         return multiprocessing.get_context("spawn")
     chosen = multiprocessing.get_context("forkserver")
     chosen.set_forkserver_preload(list(preload))
+    _start_server()
     return chosen
+
+
+def _start_server() -> None:
+    """Start the server deaf to Ctrl-C, which would otherwise interrupt its imports with a traceback."""
+    if threading.current_thread() is not threading.main_thread():
+        return  # Signals are set in the main thread alone; the server then starts with the first process.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def run_tasks(
@@ -169,12 +182,15 @@ def _begin(task: Task, start: BaseContext) -> _Running:
 
 def _relay(one: _Running, on_message: Callable[[str, Any], None]) -> bool:
     """Pass on what a process has said; False once it has ended."""
-    try:
-        while one.messages.poll():
-            on_message(one.task.name, one.messages.recv())
-    except (EOFError, OSError):
-        return False
-    return True
+    while True:
+        try:
+            if not one.messages.poll():
+                return True
+            message = one.messages.recv()
+        except (EOFError, OSError):
+            return False
+        # Outside the try: an error of the callback is no end of the process.
+        on_message(one.task.name, message)
 
 
 def _end(running: Iterable[_Running]) -> None:

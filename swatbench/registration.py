@@ -50,17 +50,23 @@ def _create(name: str, pretrained: bool = False, **kwargs: Any) -> Any:
 
 
 class _AfterTimm(importlib.abc.MetaPathFinder):
-    """Finds timm once, by the usual ways, and has it loaded by a loader that registers afterwards."""
+    """Finds timm by the usual ways, and has it loaded by a loader that registers afterwards."""
+
+    def __init__(self) -> None:
+        self._busy = False
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
         """The usual spec of timm with our loader; None for every other module."""
         del path, target
-        if fullname != "timm":
+        if fullname != "timm" or self._busy:
             return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(fullname)
+        self._busy = True
+        try:
+            spec = importlib.util.find_spec(fullname)
+        finally:
+            self._busy = False
         if spec is not None and spec.loader is not None:
             spec.loader = _ThenRegister(spec.loader)
         return spec

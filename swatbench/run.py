@@ -4,6 +4,7 @@ Suite → cells → `cell.run_cell` → record. Train cells may run side by side
 This process itself loads no torch: it starts the others and listens, and so takes no time from what is timed.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,14 +19,15 @@ from swatbench.spec.catalog import PAIRS
 from swatbench.spec.cells import CostCell, Resolution, TrainCell, expand
 from swatbench.spec.estimate import forward_macs
 from swatbench.spec.suite import Suite
+from swatbench.store.asked import write_asked
 from swatbench.store.files import (
     RECORD,
     cell_folder,
     finished_record,
     read_record,
     write_record,
-    write_suite,
 )
+from swatbench.store.lock import only_run
 from swatbench.store.provenance import environment, usable_cores
 from swatbench.store.record import Environment, Record
 
@@ -88,21 +90,23 @@ def run_suite(suite: Suite, *, results: Path, watch: Watcher) -> Outcome:
     Raises:
         DataError: The dataset is missing or damaged.
         MachineError: The device that the suite asks for is not here.
-        StoreError: Results cannot be written.
+        StoreError: Results cannot be written, or another run of the suite is under way here.
     """
     resolution, num_classes, accelerator = _resolve(suite)
     here = environment(accelerator)
     cells = expand(suite, resolution, num_classes=num_classes, cores=usable_cores())
     jobs = [_job(suite, cell, results, here) for cell in cells]
-    todo = [job for job in jobs if finished_record(job.folder, job.cell.digest) is None]
-    write_suite(results, suite)
-    watch.begin([job.cell for job in todo], len(jobs) - len(todo), here)
-    training = _heavier_arm_first([job for job in todo if isinstance(job.cell, TrainCell)])
-    costing = [job for job in todo if isinstance(job.cell, CostCell)]
-    records = _run(training, suite.execution.jobs, watch) + _run(costing, 1, watch)
+    machine = results / suite.name / here.machine
+    with only_run(machine):
+        todo = [job for job in jobs if finished_record(job.folder, job.cell.digest) is None]
+        write_asked(machine, suite, tuple(job.cell.id for job in jobs))
+        watch.begin([job.cell for job in todo], len(jobs) - len(todo), here)
+        training = _heavier_arm_first([job for job in todo if isinstance(job.cell, TrainCell)])
+        costing = [job for job in todo if isinstance(job.cell, CostCell)]
+        records = _run(training, suite.execution.jobs, watch) + _run(costing, 1, watch)
     return Outcome(
         suite=suite.name,
-        folder=results / suite.name / here.machine,
+        folder=machine,
         finished=tuple(record for record in records if record.status == "finished"),
         skipped=len(jobs) - len(todo),
         failed=tuple(record for record in records if record.status == "failed"),
@@ -196,6 +200,11 @@ def _macs(job: Job) -> int:
 def _run(jobs: Sequence[Job], side_by_side: int, watch: Watcher) -> list[Record]:
     by_name = {job.cell.id: job for job in jobs}
     records: list[Record] = []
+    starts: dict[str, tuple[str, float]] = {}
+
+    def on_start(name: str) -> None:
+        starts[name] = now(), time.monotonic()
+        watch.start(name)
 
     def on_message(name: str, message: tuple[str, Any]) -> None:
         kind, content = message
@@ -204,7 +213,9 @@ def _run(jobs: Sequence[Job], side_by_side: int, watch: Watcher) -> list[Record]
         getattr(watch, kind)(name, content)
 
     def on_end(name: str, exit_code: int) -> None:
-        record = _record_of(by_name[name], exit_code)
+        started_at, start = starts[name]
+        took_s = time.monotonic() - start
+        record = _record_of(by_name[name], exit_code, started_at=started_at, duration_s=took_s)
         records.append(record)
         watch.end(name, record)
 
@@ -212,24 +223,28 @@ def _run(jobs: Sequence[Job], side_by_side: int, watch: Watcher) -> list[Record]
         [Task(name=name, call=partial(_in_process_cell, job)) for name, job in by_name.items()],
         jobs=side_by_side,
         start=context(PRELOAD),
-        on_start=watch.start,
+        on_start=on_start,
         on_message=on_message,
         on_end=on_end,
     )
     return records
 
 
-def _record_of(job: Job, exit_code: int) -> Record:
+def _record_of(job: Job, exit_code: int, *, started_at: str, duration_s: float) -> Record:
     """The record that a cell's process wrote, or one that says how the process died."""
     if exit_code == 0:
         return read_record(job.folder / RECORD)
-    record = failed_record(job, _death(ProcessDiedError(exit_code)), started_at=now(), duration_s=0.0)
+    finished = finished_record(job.folder, job.cell.digest)
+    if finished is not None:  # It died on its way out, when all was done.
+        return finished
+    died = _death(ProcessDiedError(exit_code))
+    record = failed_record(job, died, started_at=started_at, duration_s=duration_s)
     write_record(job.folder, record)
     return record
 
 
 def _death(died: ProcessDiedError) -> MachineError:
     return MachineError(
-        f"The process of this cell {died}.",
-        fix="If memory ran out, lower execution.jobs or the batch size; then run again.",
+        f"The process that ran this {died}.",
+        fix="If memory ran out, lower the batch size or the number of jobs; then try again.",
     )

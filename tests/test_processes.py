@@ -111,6 +111,20 @@ def test_a_silent_process_is_ended():
     assert not multiprocessing.active_children()
 
 
+def talk(say):
+    for _ in range(100_000):
+        say("words " * 100)
+
+
+def test_an_error_of_a_callback_is_raised_and_no_end_of_the_process():
+    def fail(_name, _message):
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        collect([Task(name="talk", call=talk)], on_message=fail)
+    assert not multiprocessing.active_children()
+
+
 ORPHAN = """
 import sys, time
 from swatbench.processes import Task, context, run_tasks

@@ -60,21 +60,34 @@ def shell(command, folder):
     )
 
 
-@pytest.mark.parametrize("text", blocks("bash"))
-def test_every_command_runs(copy, text):
+@pytest.fixture(scope="module")
+def quickstart(copy):
+    """The copy after the first block of the README, and the seconds that its last line took."""
+    start = time.monotonic()
+    run_block(copy, blocks("bash")[0].values[0])
+    return copy, time.monotonic() - start
+
+
+def run_block(folder, text):
     for line in text.splitlines():
         if line and not SETUP.match(line) and line != CHECK:
-            start = time.monotonic()
-            done = shell(line, copy)
-            print(f"{line}: {time.monotonic() - start:.0f} s")
+            done = shell(line, folder)
             assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
 
 
-def test_the_quickstart_keeps_its_promise(copy):
-    """It runs in the first block above; here its result is compared with the head of the suite file."""
-    promise = load_suite(copy / "suites" / "quickstart.yaml").promise
+@pytest.mark.parametrize("text", blocks("bash"))
+def test_every_command_runs(quickstart, text):
+    folder, _ = quickstart
+    run_block(folder, text)
+
+
+def test_the_quickstart_keeps_its_promise(quickstart):
+    folder, wall_time_s = quickstart
+    promise = load_suite(folder / "suites" / "quickstart.yaml").promise
+    # Twice, because a machine that runs tests may be doing other things as well.
+    assert wall_time_s < 2 * promise.wall_time_s
     top1 = {}
-    for path in copy.glob("results/quickstart/*/*/record.json"):
+    for path in folder.glob("results/quickstart/*/*/record.json"):
         record = json.loads(path.read_text())
         assert record["status"] == "finished"
         if record["train"]:
@@ -84,10 +97,10 @@ def test_the_quickstart_keeps_its_promise(copy):
     for pair in ("deit_mini", "mixer_mini"):
         gain = (sum(top1[pair, "swat"]) - sum(top1[pair, "baseline"])) / 2
         assert gain >= promise.min_gain_points, pair
-    page = (copy / "reports" / "quickstart" / "index.html").read_text()
-    assert "points top-1" in page
+    report = folder / "reports" / "quickstart"
+    assert "points top-1" in (report / "index.html").read_text()
     for name in ("accuracy_macs", "accuracy_params"):
-        assert (copy / "reports" / "quickstart" / "figures" / f"{name}.svg").is_file()
+        assert (report / "figures" / f"{name}.svg").is_file()
 
 
 def test_ci_runs_the_second_block_and_that_is_the_whole_check():

@@ -18,6 +18,13 @@ def test_models_are_registered_in_either_order_of_import(order):
     assert done.stdout.strip() == str(sorted(f"swat_{name}" for name in PAIRS))
 
 
+def test_looking_for_timm_without_importing_it_loses_nothing():
+    program = "import importlib.util, swatbench\nimportlib.util.find_spec('timm')\n"
+    program += "import timm\nprint('swat_deit_mini' in timm.list_models())"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"
+
+
 def test_importing_swatbench_loads_neither_torch_nor_timm():
     program = "import sys, swatbench\nprint({'torch', 'timm'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

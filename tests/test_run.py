@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -132,11 +133,22 @@ def children(pid):
     return psutil.Process(pid).children(recursive=True)
 
 
+def started(suite, **options):
+    """A run in the background that hears Ctrl-C, even where these tests themselves run deaf to it."""
+    return subprocess.Popen(
+        command(suite),
+        cwd=suite.parent,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 (no threads here)
+        **options,
+    )
+
+
 def stop(suite, number, *, after_epochs):
     """Start a run, send it a signal once so many epochs are done; return its exit code and its workers."""
-    with subprocess.Popen(
-        command(suite), cwd=suite.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as going:
+    with started(suite) as going:
         deadline = time.monotonic() + 120
         while epochs_done(suite) < after_epochs:
             assert time.monotonic() < deadline, "no checkpoint was written"
@@ -147,6 +159,17 @@ def stop(suite, number, *, after_epochs):
         _, errors = going.communicate(timeout=60)
     assert "Traceback" not in errors, errors
     return going.returncode, workers
+
+
+def test_ctrl_c_while_everything_is_still_starting_ends_in_one_line(tmp_path):
+    """Ctrl-C reaches the whole process group, the server that is importing torch included."""
+    suite = write(tmp_path)
+    with started(suite, process_group=0) as going:
+        time.sleep(2)
+        os.killpg(going.pid, signal.SIGINT)
+        _, errors = going.communicate(timeout=60)
+    assert going.returncode == 130
+    assert errors == "Stopped. Finished cells are kept; the same command goes on from here.\n"
 
 
 def epochs_done(suite):

@@ -12,7 +12,7 @@ from swatbench.measure.machine import DTYPES, Device
 from swatbench.measure.passes import TWIN, Bench, Build, Protocol
 from swatbench.precision import Precision
 from swatbench.spec.suite import Cost
-from swatbench.store.record import ArmCost, CostResult, OperatorMacs
+from swatbench.store.record import ArmCost, CostResult, OperatorMacs, Timing
 
 
 def measure_pair(
@@ -80,8 +80,18 @@ def measure_pair(
         threads=threads,
         memory_kind="allocated" if device == "cuda" else "resident growth",
         measured=MEASURED,
+        timings=tuple(_timing(protocol, samples) for protocol, samples in timed.items()),
     )
     return result, _raw(timed)
+
+
+def _timing(protocol: Protocol, samples: Samples) -> Timing:
+    return Timing(
+        protocol=protocol,
+        calls_per_sample=samples.repeats,
+        settled=samples.settled,
+        stopped_by=samples.stopped_by,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +162,8 @@ def profile_model(
         on_stage=on_stage,
     )
     counts = bench.count(model, build)
+    if not counts.agree:
+        on_stage(f"the counters disagree: fvcore {counts.macs_matmul:,}, torch {counts.macs_torch:,} MACs")
     peak_bytes = bench.peak_bytes(model, build, "inference")
     latency_s = quantiles(bench.time({model: build}, "inference", twin=False).seconds[model]).p50
     return Profile(

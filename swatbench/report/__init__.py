@@ -1,1 +1,1 @@
-"""The page: tables, figures and words, drawn from records alone (no torch)."""
+"""The page: tables, figures and words, drawn from what is stored (no torch)."""

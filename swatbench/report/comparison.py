@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from swatbench.errors import SwatbenchError
 from swatbench.report.agreement import disagreements
 from swatbench.report.selection import Measured, Trained
+from swatbench.report.versions import unlike_versions
 from swatbench.stats.accuracy import ImageDifference, SeedDifference, across_images, across_seeds
 from swatbench.stats.ratios import Ratio, paired_ratio
-from swatbench.store.record import ArmCost
+from swatbench.store.record import ArmCost, Timing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,11 +42,13 @@ class Accuracy:
         seeds: Across seeds.
         images: Across images, or None where per-image predictions could not be paired.
         compared: Seeds of the runs that were compared.
+        unlike: In what versions and commits the two sides differ, in words.
     """
 
     seeds: SeedDifference
     images: ImageDifference | None
     compared: tuple[int, ...]
+    unlike: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,18 +58,26 @@ class CostRatios:
     Attributes:
         params: Ratio of parameters, exact.
         macs: Ratio of multiply-accumulates, exact.
+        macs_agree: Whether two counters agreed on both the arm and its reference.
         inference: Paired ratio of the time of a forward pass, or None without samples.
         training: Paired ratio of the time of a training step, or None without samples.
         inference_peak: Ratio of peak memory in inference; one measurement of each arm, so no interval.
         training_peak: Ratio of peak memory in training, likewise, or None.
+        timings: How each protocol was timed.
     """
 
     params: float
     macs: float
+    macs_agree: bool
     inference: Ratio | None
     training: Ratio | None
     inference_peak: float | None
     training_peak: float | None
+    timings: tuple[Timing, ...]
+
+    def timing(self, protocol: str) -> Timing | None:
+        """How `inference` or `training` was timed, where the record tells."""
+        return next((timing for timing in self.timings if timing.protocol == protocol), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +161,7 @@ def _accuracy(runs: PairRuns, arm: str, refusals: list[Refusal]) -> Accuracy | N
         ),
         images=_images(runs.pair, arm, compared, refusals),
         compared=tuple(run.cell.seed for _, run in compared),
+        unlike=unlike_versions(compared),
     )
 
 
@@ -213,10 +225,12 @@ def _cost(runs: PairRuns, arm: str, refusals: list[Refusal]) -> CostRatios | Non
     return CostRatios(
         params=own.params / reference.params,
         macs=own.macs / reference.macs,
+        macs_agree=own.macs_agree and reference.macs_agree,
         inference=times.get("inference"),
         training=times.get("training"),
         inference_peak=_quotient(own.inference_peak_bytes, reference.inference_peak_bytes),
         training_peak=_quotient(own.training_peak_bytes, reference.training_peak_bytes),
+        timings=runs.measured.result.timings,
     )
 
 

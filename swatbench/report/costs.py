@@ -1,15 +1,18 @@
 """Sections → the tables of cost."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from swatbench.report import words
 from swatbench.report.comparison import Comparison, PairRuns
 from swatbench.report.section import Section
+from swatbench.report.sentences import COUNTERS_DISAGREE, UNSETTLED
 from swatbench.report.table import Column, Table, make_table
 from swatbench.report.tables import WHO, Link, Row, who
 from swatbench.stats.ratios import Ratio
-from swatbench.store.record import ArmCost
+from swatbench.store.record import ArmCost, Timing
+
+_STOPPED = {"rounds": "all rounds done", "budget": "time was up", "precision": "precise enough"}
 
 
 def cost_table(sections: Sequence[Section], link: Link) -> Table:
@@ -24,7 +27,7 @@ def cost_table(sections: Sequence[Section], link: Link) -> Table:
     columns = (
         *WHO,
         _number("params", "Parameters", words.whole),
-        _number("macs", "MACs an image", words.quantity),
+        _number("macs", "MACs an image", words.quantity, remark=_macs_remark),
         _number("inference_p50_s", "Forward pass, median", words.duration),
         _number("inference_p95_s", "95th percentile", words.duration),
         _number("images_per_s", "Images/s", words.whole),
@@ -32,9 +35,15 @@ def cost_table(sections: Sequence[Section], link: Link) -> Table:
         _number("training_p95_s", "95th percentile", words.duration),
         _number("inference_peak_bytes", "Peak memory, inference", words.size),
         _number("training_peak_bytes", "Peak memory, training", words.size),
-        Column(name="setting", title="Measured at", shown_only=True),
     )
-    note = "Times are for one call on a whole batch. Each number links to its record."
+    settings = {row["setting"] for row in rows}
+    if len(settings) > 1:
+        columns = (*columns, Column(name="setting", title="Measured at", shown_only=True, prose=True))
+    note = (
+        "Times are those of one call on a whole batch; where the table of ratios names several calls, a "
+        "sample is their mean. Each number links to its record."
+    )
+    note = f"Measured at {words.listed([*settings])}. {note}" if len(settings) == 1 else note
     extra = ("macs_matmul", "macs_torch", "macs_agree", "batch_size", "img_size", "device", "dtype")
     extra = (*extra, "threads", "memory_kind", "rounds", "record")
     return make_table("cost", "Cost of each arm", note, columns, rows, extra=extra)
@@ -56,29 +65,50 @@ def ratios_table(sections: Sequence[Section]) -> Table:
         Column(name="interval", title="95 % CI", shown_only=True),
         Column(name="floor", title="A/A floor", show=words.factor, numeric=True),
         Column(name="rounds", title="Rounds", show=words.whole, numeric=True),
+        Column(name="calls_per_sample", title="Calls a sample", show=words.whole, numeric=True),
+        Column(name="stopped_by", title="Ended when", show=_stopped),
         Column(name="verdict", title="Verdict"),
     )
     note = (
         "Times are medians of paired ratios. The A/A floor is what a second copy of the reference gave in "
         "the same rounds; a ratio between 1 / floor and floor is not distinguishable from 1."
     )
-    extra = ("low", "high", "drift", "drift_detected")
+    extra = ("low", "high", "drift", "drift_detected", "settled")
     return make_table("ratios", "Ratios of cost", note, columns, rows, extra=extra)
 
 
-def ratio_verdict(ratio: Ratio) -> str:
-    """What a paired ratio shows, in a few words."""
+def ratio_verdict(ratio: Ratio, timing: Timing | None = None) -> str:
+    """What a paired ratio shows, in a few words.
+
+    Args:
+        ratio: The ratio.
+        timing: How it was timed, where that is known.
+    """
     if not ratio.enough:
         verdict = "too few rounds"
     elif not ratio.distinguishable:
         verdict = "not distinguishable"
     else:
         verdict = "more" if ratio.ratio > 1 else "less"
-    return f"{verdict}; drifted by {words.factor(ratio.drift.total)} ×" if ratio.drift.detected else verdict
+    drift = [f"drifted by {words.factor(ratio.drift.total)} ×"] if ratio.drift.detected else []
+    return "; ".join([verdict, *drift, *([UNSETTLED] if timing and not timing.settled else [])])
 
 
-def _number(name: str, title: str, show: Callable[[Any], str]) -> Column:
-    return Column(name=name, title=title, show=show, numeric=True, link="record")
+def _number(
+    name: str,
+    title: str,
+    show: Callable[[Any], str],
+    remark: Callable[[Mapping[str, Any]], str] | None = None,
+) -> Column:
+    return Column(name=name, title=title, show=show, numeric=True, link="record", remark=remark)
+
+
+def _macs_remark(row: Mapping[str, Any]) -> str:
+    return "" if row["macs_agree"] else COUNTERS_DISAGREE
+
+
+def _stopped(cause: str) -> str:
+    return _STOPPED.get(cause, cause)
 
 
 def _cost_row(machine: str, runs: PairRuns, cost: ArmCost, link: Link) -> Row:
@@ -108,11 +138,13 @@ def _ratio_rows(machine: str, item: Comparison) -> Iterator[Row]:
     if item.cost is None:
         return
     cost, name = item.cost, {"machine": machine, **who(item)}
-    for quantity, exact in (("parameters", cost.params), ("MACs", cost.macs)):
-        yield {**name, "quantity": quantity, "ratio": exact, "interval": words.NOTHING, "verdict": "exact"}
-    for quantity, ratio in (("forward pass", cost.inference), ("training step", cost.training)):
+    counted = "exact" if cost.macs_agree else COUNTERS_DISAGREE
+    for quantity, exact, verdict in (("parameters", cost.params, "exact"), ("MACs", cost.macs, counted)):
+        yield {**name, "quantity": quantity, "ratio": exact, "interval": words.NOTHING, "verdict": verdict}
+    times = (("forward pass", cost.inference, "inference"), ("training step", cost.training, "training"))
+    for quantity, ratio, protocol in times:
         if ratio is not None:
-            yield {**name, "quantity": quantity, **_time_row(ratio)}
+            yield {**name, "quantity": quantity, **_time_row(ratio, cost.timing(protocol))}
     peaks = (("peak memory, inference", cost.inference_peak), ("peak memory, training", cost.training_peak))
     for quantity, peak in peaks:
         if peak is not None:
@@ -120,7 +152,7 @@ def _ratio_rows(machine: str, item: Comparison) -> Iterator[Row]:
             yield {**name, "quantity": quantity, "ratio": peak, "interval": words.NOTHING, "verdict": verdict}
 
 
-def _time_row(ratio: Ratio) -> Row:
+def _time_row(ratio: Ratio, timing: Timing | None) -> Row:
     return {
         "ratio": ratio.ratio,
         "interval": words.factors(ratio.low, ratio.high) if ratio.enough else words.NOTHING,
@@ -128,7 +160,10 @@ def _time_row(ratio: Ratio) -> Row:
         "high": ratio.high,
         "floor": ratio.floor,
         "rounds": ratio.rounds,
-        "verdict": ratio_verdict(ratio),
+        "calls_per_sample": timing.calls_per_sample if timing else None,
+        "stopped_by": timing.stopped_by if timing else None,
+        "settled": timing.settled if timing else None,
+        "verdict": ratio_verdict(ratio, timing),
         "drift": ratio.drift.total,
         "drift_detected": ratio.drift.detected,
     }

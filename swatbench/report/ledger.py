@@ -1,4 +1,4 @@
-"""Sections → the tables of bookkeeping: cells, failures, refusals, what was left out, environments."""
+"""Sections → the tables of bookkeeping: cells, failures, refusals, what is left out, environments."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -18,8 +18,8 @@ def cells_table(sections: Sequence[Section], link: Link) -> Table:
         for section in sections
         for stored, fate in (
             *((stored, "reported") for stored in section.reported),
-            *((stored, "left out: older") for stored in section.older),
             *((stored, "failed") for stored in section.failed),
+            *((item.stored, "left out") for item in section.left_out),
         )
     ]
     columns = (
@@ -80,27 +80,34 @@ def refusals_table(sections: Sequence[Section]) -> Table:
         Column(name="what", title="What"),
         Column(name="why", title="Why not", prose=True),
     )
-    note = "Two runs are compared only when they share everything but the arm."
+    note = (
+        "Two runs are compared only when they were asked the same but for the arm, and drew the same images, "
+        "augmentation and initial values. Versions and commits may differ: the comparison then says so."
+    )
     return make_table("not_compared", "Not compared", note, columns, rows)
 
 
-def older_table(sections: Sequence[Section], link: Link) -> Table:
-    """Records of an older configuration, on which nothing rests."""
+def left_out_table(sections: Sequence[Section], link: Link) -> Table:
+    """Records on which nothing rests, and why."""
     rows = [
         {
             "machine": section.machine,
-            "cell": stored.record.cell_id,
-            "started_at": stored.record.started_at,
-            "record": link(stored),
+            "cell": item.stored.record.cell_id,
+            "status": item.stored.record.status,
+            "started_at": item.stored.record.started_at,
+            "why": item.why,
+            "record": link(item.stored),
         }
         for section in sections
-        for stored in section.older
+        for item in section.left_out
     ]
     columns = (
         Column(name="cell", title="Cell", link="record"),
+        Column(name="status", title="Status"),
         Column(name="started_at", title="Started", show=words.moment),
+        Column(name="why", title="Why", prose=True),
     )
-    note = "A newer record of the same pair and arm has another configuration; these records are not used."
+    note = "Records that lie beside the others and on which nothing in this report rests."
     return make_table("left_out", "Left out", note, columns, rows, extra=("record",))
 
 

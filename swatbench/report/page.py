@@ -1,10 +1,13 @@
 """`results/<suite>/` → `reports/<suite>/`: the page, its Markdown twin, tables and figures.
 
-The report is a function of the records alone: equal records give equal bytes, and nothing else is read.
+What was measured is read from the records alone. Beside them are read: what each machine's last run asked
+for (`asked.json`, which tells the cells to show and describes the suite), the paper's numbers
+(`published.csv`), and the catalogue, for the order of pairs and arms. Where all of these are equal, so are
+the report's bytes.
 """
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -13,7 +16,6 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from swatbench.errors import StoreError
 from swatbench.report import words
 from swatbench.report.canvas import Drawing
 from swatbench.report.costs import cost_table, ratios_table
@@ -24,7 +26,7 @@ from swatbench.report.ledger import (
     damaged_table,
     environments_table,
     failures_table,
-    older_table,
+    left_out_table,
     refusals_table,
 )
 from swatbench.report.points import points, unbeaten
@@ -33,7 +35,8 @@ from swatbench.report.selection import WellFormed, parse
 from swatbench.report.sentences import MAC, Sentence, measured_in_words, sentence, tally
 from swatbench.report.table import Table
 from swatbench.report.tables import accuracy_table, differences_table, means_table
-from swatbench.spec.suite import Suite
+from swatbench.store.asked import Asked, read_asked
+from swatbench.store.atomic import write_bytes_atomic
 from swatbench.store.files import Listing, Stored, read_suite
 
 _WRITTEN = {"tables": (".csv", ".tex"), "figures": (".svg", ".png")}
@@ -74,20 +77,25 @@ def render(results: Path, reports: Path, suite: str) -> Path:
     """
     listing = read_suite(results, suite)
     parsed = parse(listing.finished)
-    found = sections(parsed.trained, parsed.measured, listing.failed)
+    asked = asked_of(results / suite)
+    found = sections(parsed.trained, parsed.measured, listing.failed, asked)
     folder = reports / suite
     tables = _tables(found, _damaged(listing, parsed, folder), folder)
     chapters = tuple(_chapter(section, alone=len(found) == 1) for section in found)
-    head = _head(results, suite, found, listing, parsed)
-    try:
-        _write(folder, tables, chapters, head)
-    except OSError as error:
-        raise StoreError(
-            f"The report cannot be written: {error.strerror}.",
-            where=str(folder),
-            fix="Free or choose a folder.",
-        ) from error
+    head = _head(suite, asked, found, len(listing.damaged) + len(parsed.malformed))
+    _write(folder, tables, chapters, head)
     return folder / "index.html"
+
+
+def asked_of(folder: Path) -> dict[str, Asked]:
+    """Machine → what its last run asked for, where a file says so.
+
+    Args:
+        folder: Folder of a suite's results.
+    """
+    machines = sorted(path for path in folder.iterdir() if path.is_dir())
+    found = ((machine.name, read_asked(machine)) for machine in machines)
+    return {name: asked for name, asked in found if asked is not None}
 
 
 def _tables(found: Sequence[Section], damaged: Sequence[tuple[str, str]], folder: Path) -> tuple[Table, ...]:
@@ -102,7 +110,7 @@ def _tables(found: Sequence[Section], damaged: Sequence[tuple[str, str]], folder
         accuracy_table(found, link),
         refusals_table(found),
         failures_table(found, link),
-        older_table(found, link),
+        left_out_table(found, link),
         cells_table(found, link),
         environments_table(found),
         damaged_table(damaged),
@@ -114,36 +122,32 @@ def _chapter(section: Section, *, alone: bool) -> Chapter:
     return Chapter(
         machine=section.machine,
         sentences=tuple(sentence(item) for item in section.comparisons),
-        silence="No two arms of a pair could be compared." if section.reported else "No cell has finished.",
+        silence=_silence(section),
         frontier=words.listed(best) if len(best) > 1 else "",
         figures=figures(section, "" if alone else f"-{section.machine}"),
     )
 
 
-def _head(
-    results: Path, suite: str, found: Sequence[Section], listing: Listing, parsed: WellFormed
-) -> dict[str, str]:
-    stored = [*listing.finished, *listing.failed]
-    dates = [item.record.started_at for item in stored]
-    damaged = len(listing.damaged) + len(parsed.malformed)
+def _silence(section: Section) -> str:
+    if section.reported:
+        return "No two arms of a pair could be compared."
+    return "No cell that is asked for has finished." if section.left_out else "No cell has finished."
+
+
+def _head(suite: str, asked: Mapping[str, Asked], found: Sequence[Section], damaged: int) -> dict[str, str]:
+    shown = [stored for section in found for stored in (*section.reported, *section.failed)]
+    dates = [stored.record.started_at for stored in shown]
     reported = [runs.measured for section in found for runs in section.pairs if runs.measured]
     return {
         "suite": suite,
-        "description": _description(results / suite / "suite.json"),
+        # Machines may have been asked at different times, when the suite said different things.
+        "description": " ".join(dict.fromkeys(item.description for item in asked.values())).strip(),
         "machines": words.listed([section.machine for section in found]) or words.NOTHING,
         "newest": words.moment(max(dates)) if dates else words.NOTHING,
         "tally": tally(found, damaged),
         "mac": MAC,
         "measured": measured_in_words(reported) or "Cost was not measured.",
     }
-
-
-def _description(path: Path) -> str:
-    """What the suite asks, where the run left a copy of it beside the results."""
-    try:
-        return Suite.model_validate_json(path.read_bytes()).description
-    except (OSError, ValueError):
-        return ""
 
 
 def _damaged(listing: Listing, parsed: WellFormed, folder: Path) -> list[tuple[str, str]]:
@@ -166,8 +170,7 @@ def _write(folder: Path, tables: Sequence[Table], chapters: Sequence[Chapter], h
     contents["report.md"] = _render("report.md.jinja", tables, chapters, head).encode()
     contents["index.html"] = _render("page.html.jinja", tables, chapters, head).encode()
     for name, content in contents.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content)
+        write_bytes_atomic(folder / name, content)
     _remove_stale(folder, contents)
 
 

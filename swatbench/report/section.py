@@ -1,11 +1,13 @@
 """One section of a report for each machine: what ran there, what it shows, and what was set aside."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from swatbench.report.choice import Chosen, LeftOut, choose
 from swatbench.report.comparison import Comparison, PairRuns, Refusal, compare
-from swatbench.report.selection import Measured, Trained, newest_measured, newest_trained
+from swatbench.report.selection import Measured, Trained
 from swatbench.spec.catalog import ARMS, PAIRS
+from swatbench.store.asked import Asked
 from swatbench.store.files import Stored
 
 
@@ -18,7 +20,7 @@ class Section:
         pairs: What is reported of each pair, in the catalogue's order.
         comparisons: Each arm against its reference.
         refusals: Rows that were not compared.
-        older: Records that an older configuration left behind; nothing rests on them.
+        left_out: Records that the suite does not ask for any more; nothing rests on them.
         failed: Cells that failed.
     """
 
@@ -26,7 +28,7 @@ class Section:
     pairs: tuple[PairRuns, ...]
     comparisons: tuple[Comparison, ...]
     refusals: tuple[Refusal, ...]
-    older: tuple[Stored, ...]
+    left_out: tuple[LeftOut, ...]
     failed: tuple[Stored, ...]
 
     @property
@@ -37,16 +39,29 @@ class Section:
 
 
 def sections(
-    trained: Sequence[Trained], measured: Sequence[Measured], failed: Sequence[Stored]
+    trained: Sequence[Trained],
+    measured: Sequence[Measured],
+    failed: Sequence[Stored],
+    asked: Mapping[str, Asked],
 ) -> tuple[Section, ...]:
-    """Sort records by machine and compare within each; machines by name."""
+    """Sort records by machine and compare within each; machines by name.
+
+    Args:
+        trained: Training runs.
+        measured: Cost measurements.
+        failed: Cells that failed.
+        asked: Machine → what its last run asked for, where that is known.
+    """
     stored = [*(run.stored for run in trained), *(cost.stored for cost in measured), *failed]
     return tuple(
         _section(
             machine,
-            [run for run in trained if machine_of(run.stored) == machine],
-            [cost for cost in measured if machine_of(cost.stored) == machine],
-            [cell for cell in failed if machine_of(cell) == machine],
+            choose(
+                [run for run in trained if machine_of(run.stored) == machine],
+                [cost for cost in measured if machine_of(cost.stored) == machine],
+                [cell for cell in failed if machine_of(cell) == machine],
+                asked.get(machine),
+            ),
         )
         for machine in sorted({machine_of(item) for item in stored})
     )
@@ -57,14 +72,13 @@ def machine_of(stored: Stored) -> str:
     return stored.folder.parent.name
 
 
-def _section(machine: str, trained: list[Trained], measured: list[Measured], failed: list[Stored]) -> Section:
-    runs, costs = newest_trained(trained), newest_measured(measured)
-    names = _ordered({item.pair for item in (*runs.kept, *costs.kept)}, list(PAIRS))
+def _section(machine: str, chosen: Chosen) -> Section:
+    names = _ordered({item.pair for item in (*chosen.trained, *chosen.measured)}, list(PAIRS))
     pairs = tuple(
         _pair_runs(
             name,
-            [run for run in runs.kept if run.pair == name],
-            next((cost for cost in costs.kept if cost.pair == name), None),
+            [run for run in chosen.trained if run.pair == name],
+            next((cost for cost in chosen.measured if cost.pair == name), None),
         )
         for name in names
     )
@@ -77,8 +91,8 @@ def _section(machine: str, trained: list[Trained], measured: list[Measured], fai
             *(item for _, refusals in compared for item in refusals),
             *(item for pair in pairs for item in _mismatched_cost(pair)),
         ),
-        older=tuple(item.stored for item in (*runs.older, *costs.older)),
-        failed=tuple(failed),
+        left_out=chosen.left_out,
+        failed=chosen.failed,
     )
 
 
@@ -86,9 +100,7 @@ def _pair_runs(pair: str, trained: list[Trained], measured: Measured | None) -> 
     parts = {run.cell.arm: run.cell.parts for run in trained}
     parts |= measured.cell.arms if measured else {}
     order = _ordered(parts, list(ARMS))
-    reference = next(
-        (arm for arm in order if not parts[arm]), measured.result.reference if measured else None
-    )
+    reference = next((arm for arm in order if not parts[arm]), None)
     return PairRuns(
         pair=pair,
         reference=reference,

@@ -1,12 +1,11 @@
-"""Which records a report rests on: well-formed ones, of the newest configuration of each pair and arm."""
+"""Which records a report can use: finished ones whose cell says what a report needs of it."""
 
 import hashlib
 import json
-from collections import defaultdict
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -22,6 +21,14 @@ class _Row(BaseModel):
     name: str
 
 
+class _Recipe(BaseModel):
+    """What a table shows of a recipe."""
+
+    model_config = ConfigDict(frozen=True)
+
+    epochs: int | None = None
+
+
 class TrainFacts(BaseModel):
     """What a report needs of a training cell; a record keeps more, and older ones may keep less."""
 
@@ -33,7 +40,7 @@ class TrainFacts(BaseModel):
     arm: str
     parts: tuple[str, ...]
     seed: int
-    recipe: dict[str, Any]
+    recipe: _Recipe
 
 
 class CostFacts(BaseModel):
@@ -121,22 +128,6 @@ class WellFormed:
     malformed: tuple[tuple[Path, str], ...]
 
 
-ItemT = TypeVar("ItemT", Trained, Measured)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Newest(Generic[ItemT]):
-    """Records of the newest configuration, and the older ones.
-
-    Attributes:
-        kept: Reported records, in the order of arrival.
-        older: Records that the report leaves out.
-    """
-
-    kept: tuple[ItemT, ...]
-    older: tuple[ItemT, ...]
-
-
 def parse(finished: Iterable[Stored]) -> WellFormed:
     """Parse the cells of finished records, and set aside those that do not hold together."""
     trained: list[Trained] = []
@@ -151,30 +142,6 @@ def parse(finished: Iterable[Stored]) -> WellFormed:
             case str(why):
                 malformed.append((stored.folder / "record.json", why))
     return WellFormed(trained=tuple(trained), measured=tuple(measured), malformed=tuple(malformed))
-
-
-def newest_trained(items: Iterable[Trained]) -> Newest[Trained]:
-    """Keep, for each pair and arm, the configuration of its newest record."""
-    return _newest([(item, (item.pair, item.cell.arm)) for item in items])
-
-
-def newest_measured(items: Iterable[Measured]) -> Newest[Measured]:
-    """Keep the newest measurement of each pair."""
-    return _newest([(item, item.pair) for item in items])
-
-
-def _newest(keyed: list[tuple[ItemT, Hashable]]) -> Newest[ItemT]:
-    groups: dict[Hashable, list[ItemT]] = defaultdict(list)
-    for item, key in keyed:
-        groups[key].append(item)
-    current = {
-        key: max(group, key=lambda item: (item.stored.record.started_at, item.configuration)).configuration
-        for key, group in groups.items()
-    }
-    return Newest(
-        kept=tuple(item for item, key in keyed if item.configuration == current[key]),
-        older=tuple(item for item, key in keyed if item.configuration != current[key]),
-    )
 
 
 def _parse_one(stored: Stored) -> Trained | Measured | str:

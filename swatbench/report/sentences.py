@@ -9,12 +9,21 @@ from swatbench.report.section import Section
 from swatbench.report.selection import Measured
 from swatbench.stats.accuracy import FEW_SEEDS, ImageDifference, SeedDifference
 from swatbench.stats.ratios import Ratio
+from swatbench.store.record import Timing
 
 MAC = (
     "One MAC is one multiplication with one addition; MACs are those of one image's forward pass, counted by "
-    "fvcore with attention, norms and pooling included."
+    "fvcore with attention, norms and pooling included. A second counter, torch's, was compared with it on "
+    "the convolutions and matrix products of every arm that was measured; both agreed where nothing is "
+    "marked “counters disagree”."
 )
-"""What is counted."""
+"""What is counted, and by what it was checked."""
+
+COUNTERS_DISAGREE = "counters disagree"
+"""Mark of MACs on which the two counters do not agree."""
+
+UNSETTLED = "warm-up did not settle"
+"""Mark of times whose warm-up ended because it had lasted long enough."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,12 +34,14 @@ class Sentence:
         subject: Pair and arm.
         effect: The difference in accuracy, or what stands in its place.
         accuracy: What the difference rests on.
+        unlike: In what versions and commits the two sides differ, or an empty text.
         cost: What the arm costs.
     """
 
     subject: str
     effect: str
     accuracy: str
+    unlike: str
     cost: str
 
 
@@ -45,6 +56,7 @@ def sentence(item: Comparison) -> Sentence:
         subject=f"{item.pair}: {item.arm} against {item.reference}",
         effect=effect,
         accuracy=accuracy,
+        unlike="; ".join(item.accuracy.unlike) if item.accuracy else "",
         cost="; ".join(_cost(item.cost)) if item.cost else "not compared",
     )
 
@@ -59,11 +71,11 @@ def measured_in_words(costs: Iterable[Measured]) -> str:
 
 def tally(sections: Sequence[Section], damaged: int) -> str:
     """How many cells finished, failed, were left out or are damaged."""
-    older = sum(len(section.older) for section in sections)
-    finished = sum(len(section.reported) for section in sections) + older
+    finished = sum(len(section.reported) for section in sections)
     failed = sum(len(section.failed) for section in sections)
-    left_out = f" ({words.whole(older)} left out as older)" if older else ""
-    parts = [f"{words.count(finished, 'cell')} finished{left_out}", f"{words.whole(failed)} failed"]
+    left_out = sum(len(section.left_out) for section in sections)
+    parts = [f"{words.count(finished, 'cell')} finished", f"{words.whole(failed)} failed"]
+    parts += [f"{words.whole(left_out)} left out"] if left_out else []
     parts += [f"{words.count(damaged, 'damaged record')} skipped"] if damaged else []
     return ", ".join(parts)
 
@@ -93,18 +105,18 @@ def _seeds(seeds: SeedDifference) -> str:
 
 
 def _cost(cost: CostRatios) -> Iterator[str]:
-    yield f"{words.factor(cost.macs)} × MACs"
+    yield f"{words.factor(cost.macs)} × MACs{'' if cost.macs_agree else f' ({COUNTERS_DISAGREE})'}"
     yield f"{words.factor(cost.params)} × parameters"
-    yield _time(cost.inference, "latency")
+    yield _time(cost.inference, "latency", cost.timing("inference"))
     if cost.training is not None:
-        yield _time(cost.training, "training step")
+        yield _time(cost.training, "training step", cost.timing("training"))
     if cost.inference_peak is not None:
         yield f"{words.factor(cost.inference_peak)} × inference memory (one measurement)"
     if cost.training_peak is not None:
         yield f"{words.factor(cost.training_peak)} × training memory (one measurement)"
 
 
-def _time(ratio: Ratio | None, noun: str) -> str:
+def _time(ratio: Ratio | None, noun: str, timing: Timing | None) -> str:
     if ratio is None:
         return f"{noun} not compared"
     if not ratio.enough:
@@ -118,7 +130,8 @@ def _time(ratio: Ratio | None, noun: str) -> str:
         floor = words.factor(ratio.floor)
         text = f"{noun} not distinguishable ({interval}; A/A floor {floor})"
     drift = f", which drifted by {words.factor(ratio.drift.total)} × while measured"
-    return f"{text}{drift}" if ratio.drift.detected else text
+    text = f"{text}{drift}" if ratio.drift.detected else text
+    return f"{text}, {UNSETTLED}" if timing and not timing.settled else text
 
 
 def _memory(cost: Measured) -> str:

@@ -21,6 +21,7 @@ class Column:
         link: Column that holds the address which the cell links to, or None.
         prose: Whether its text is long and may be broken into lines.
         shown_only: Words made from other columns; the CSV file does without it.
+        remark: Row → words in brackets after the value, or an empty text.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Column:
     link: str | None = None
     prose: bool = False
     shown_only: bool = False
+    remark: Callable[[dict[Any, Any]], str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,8 +106,10 @@ def make_table(
 def _view(column: Column, row: dict[Any, Any]) -> CellView:
     value = row[column.name]
     missing = value is None or value != value  # noqa: PLR0124 (not a number)
+    remark = column.remark(row) if column.remark and not missing else ""
+    text = NOTHING if missing else column.show(value)
     return CellView(
-        text=NOTHING if missing else column.show(value),
+        text=f"{text} ({remark})" if remark else text,
         key="" if missing else str(value),
         link=row[column.link] if column.link else None,
         numeric=column.numeric,

@@ -91,12 +91,19 @@ def differences_table(sections: Sequence[Section]) -> Table:
         Column(name="seed_p", title="Sign-flip p", show=words.probability, numeric=True),
         Column(name="smallest_p", title="Smallest p possible", show=words.probability, numeric=True),
     )
+    if any(row["unlike"] for row in rows):
+        columns = (*columns, Column(name="unlike", title="Made alike?", show=_unlike, prose=True))
     note = (
         "Two questions: do these checkpoints differ on these images, and does the difference hold when "
         "training is repeated with other seeds? An interval that holds 0 leaves its question not decided."
     )
     extra = ("images", "image_low", "image_high", "seed_low", "seed_high", "compared_seeds", "mcnemar_p")
+    extra = (*extra, "unlike")
     return make_table("differences", "Differences in accuracy", note, columns, rows, extra=extra)
+
+
+def _unlike(remarks: str) -> str:
+    return remarks or "same versions"
 
 
 def _seed_verdict(seeds: SeedDifference) -> str:
@@ -120,7 +127,7 @@ def _accuracy_row(section: Section, runs: PairRuns, run: Trained, link: Link) ->
         "interval": words.between(low, high),
         "low_percent": low,
         "high_percent": high,
-        "epochs": run.cell.recipe.get("epochs"),
+        "epochs": run.cell.recipe.epochs,
         "record": link(run.stored),
         **{name: getattr(run.result, name) for name in names},
     }
@@ -160,6 +167,7 @@ def _difference_row(machine: str, item: Comparison) -> Row:
         "seed_verdict": _seed_verdict(seeds),
         "seed_p": seeds.p,
         "smallest_p": seeds.smallest_p,
+        "unlike": "; ".join(item.accuracy.unlike),
         "compared_seeds": " ".join(map(str, item.accuracy.compared)),
         "image_verdict": "not compared" if images is None else "decided" if images.decided else "not decided",
         "images": images.images if images else None,

@@ -1,6 +1,7 @@
 """Pydantic's complaints about a suite, in a user's words: key, place, what is allowed, what was meant."""
 
 import json
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
@@ -11,6 +12,8 @@ from pydantic_core import ErrorDetails
 from swatbench.spec.document import Document
 from swatbench.spec.problem import Key, Mark, Problem
 from swatbench.spec.words import Schema, choices_at, describe, keys_at, parents_of, schema_at
+
+_NAMED = re.compile(r"(?P<key>[a-z_]+(?:\.[a-z_]+)*): (?P<rest>.+)", re.DOTALL)
 
 
 def explain(error: ValidationError, document: Document, model: type[BaseModel]) -> list[Problem]:
@@ -26,13 +29,31 @@ def explain(error: ValidationError, document: Document, model: type[BaseModel]) 
     schema = model.model_json_schema()
     problems: dict[Key, Problem] = {}
     meant: set[Key] = set()
-    for detail in _unknown_first(error.errors(include_url=False)):
+    details = [_at_its_key(detail, document) for detail in error.errors(include_url=False)]
+    for detail in _unknown_first(details):
+        if detail["type"] == "too_short" and _has_below(detail["loc"], details):
+            continue  # pydantic counts the list without its wrong items
         key = _key(detail, document)
         if detail["type"] == "extra_forbidden":
             meant.update((*key[:-1], name) for name in _near(key, keys_at(schema, key[:-1]))[:1])
         if key not in meant:
             problems.setdefault(key, _problem(detail, key, document, schema))
     return list(problems.values())
+
+
+def _at_its_key(detail: ErrorDetails, document: Document) -> ErrorDetails:
+    """A complaint about a section that names a key of it in front, as `epochs: ...`, moved to that key."""
+    named = _NAMED.match(str(detail.get("ctx", {}).get("error", "")))
+    if detail["type"] != "value_error" or named is None:
+        return detail
+    key = (*detail["loc"], *named["key"].split("."))
+    if key not in document.marks:
+        return detail
+    return {**detail, "loc": key, "ctx": {"error": named["rest"]}}
+
+
+def _has_below(key: Key, details: Iterable[ErrorDetails]) -> bool:
+    return any(len(one["loc"]) > len(key) and one["loc"][: len(key)] == key for one in details)
 
 
 def _unknown_first(details: Iterable[ErrorDetails]) -> list[ErrorDetails]:

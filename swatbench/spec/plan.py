@@ -34,7 +34,7 @@ class Planned:
 
 
 def plan(suite: Suite) -> tuple[Planned, ...]:
-    """List the training runs of a suite in the order in which they are run.
+    """List the training runs of a suite in the order of the file.
 
     Args:
         suite: The suite.

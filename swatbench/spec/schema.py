@@ -4,7 +4,6 @@ A suite file names it in its first line: `# yaml-language-server: $schema=suite.
 """
 
 import json
-from pathlib import Path
 from typing import Any
 
 from swatbench.spec.suite import Suite
@@ -18,17 +17,3 @@ def suite_schema() -> dict[str, Any]:
 def schema_text() -> str:
     """The schema as the text of its file."""
     return json.dumps(suite_schema(), indent=2, ensure_ascii=False) + "\n"
-
-
-def write_schema(folder: Path) -> Path:
-    """Write the schema beside the suites.
-
-    Args:
-        folder: The folder of the suite files.
-
-    Returns:
-        The file that was written, `suite.schema.json`.
-    """
-    path = folder / "suite.schema.json"
-    path.write_text(schema_text(), encoding="utf-8")
-    return path

@@ -63,7 +63,7 @@ class Data(Spec):
     @model_validator(mode="after")
     def _no_root_for_what_is_inside(self) -> Self:
         if self.source == "cifar10_subset" and self.root is not None:
-            raise ValueError("source 'cifar10_subset' is inside the package and takes no `root`")
+            raise ValueError("root: source 'cifar10_subset' is inside the package and takes no `root`")
         return self
 
 
@@ -83,12 +83,12 @@ class Recipe(Spec):
     """Passes over the training images."""
     batch_size: Annotated[int, Field(ge=1, le=65_536)]
     """Images in a step; the last, smaller batch of an epoch is dropped."""
-    optimizer: str = "adamw"
+    optimizer: Literal["adamw", "adam", "nadamw", "radam", "lamb", "lion", "sgd"] = "adamw"
     """Name of an optimizer in `timm.optim`."""
     learning_rate: Annotated[float, Field(gt=0)]
     """Peak learning rate."""
     betas: tuple[Fraction, Fraction] = (0.9, 0.999)
-    """Decay rates of AdamW's two running means."""
+    """Decay rates of the two running means, for optimizers that keep two."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.05
     """Weight decay; biases, norms and one-dimensional parameters are exempt (timm's rule)."""
     schedule: Literal["cosine"] = "cosine"
@@ -109,7 +109,7 @@ class Recipe(Spec):
     @model_validator(mode="after")
     def _warmup_fits(self) -> Self:
         if self.warmup_epochs >= self.epochs:
-            raise ValueError(f"warmup_epochs ({self.warmup_epochs:g}) must be below epochs ({self.epochs})")
+            raise ValueError(f"warmup_epochs: {self.warmup_epochs:g} must be below epochs ({self.epochs})")
         return self
 
 
@@ -160,7 +160,7 @@ class Suite(Spec):
         "baseline",
         "swat",
     )
-    """Arms to build for each pair; the first is the reference of every difference and ratio."""
+    """Arms to build for each pair; the first is `baseline`, with which every other is compared."""
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1), AfterValidator(_distinct)]
     """One training run for each pair, arm and seed."""
     data: Data
@@ -173,13 +173,29 @@ class Suite(Spec):
     """How cost is measured; null to skip it."""
 
     @model_validator(mode="after")
+    def _baseline_first(self) -> Self:
+        if self.arms[0] != "baseline":
+            raise ValueError(f"arms: the first is {self.arms[0]}, but must be baseline, the reference")
+        return self
+
+    @model_validator(mode="after")
+    def _a_batch_can_be_filled(self) -> Self:
+        images = SOURCES[self.data.source].train_images
+        if self.recipe.batch_size > images:
+            raise ValueError(
+                f"recipe.batch_size: {self.recipe.batch_size} is more than the {images} training images "
+                f"of {self.data.source}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _images_fit(self) -> Self:
         size = SOURCES[self.data.source].img_size
         for name in self.pairs:
             wanted = PAIRS[name].img_size
             if wanted != size:
                 raise ValueError(
-                    f"pair {name} takes images of {wanted} × {wanted} pixels, "
+                    f"pairs: {name} takes images of {wanted} × {wanted} pixels, "
                     f"but those of {self.data.source} are {size} × {size}"
                 )
         return self

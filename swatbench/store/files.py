@@ -16,7 +16,6 @@ import numpy as np
 from pydantic import ValidationError
 
 from swatbench.errors import StoreError
-from swatbench.spec.suite import Suite
 from swatbench.store.arrays import read_arrays, write_arrays
 from swatbench.store.atomic import write_bytes_atomic
 from swatbench.store.record import CurvePoint, Record
@@ -28,7 +27,6 @@ __all__ = [
     "PREDICTIONS",
     "RECORD",
     "SAMPLES",
-    "SUITE",
     "Listing",
     "Stored",
     "cell_folder",
@@ -38,10 +36,8 @@ __all__ = [
     "write_arrays",
     "write_curve",
     "write_record",
-    "write_suite",
 ]
 
-SUITE = "suite.json"
 RECORD = "record.json"
 CURVE = "curve.jsonl"
 PREDICTIONS = "predictions.npz"
@@ -86,26 +82,6 @@ def write_record(folder: Path, record: Record) -> Path:
     text = json.dumps(record.model_dump(), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
     write_bytes_atomic(folder / RECORD, f"{text}\n".encode())
     return folder / RECORD
-
-
-def write_suite(results: Path, suite: Suite) -> Path:
-    """Leave a copy of the suite beside its results, for the head of the report.
-
-    Args:
-        results: Root of all results.
-        suite: The suite, as it is run now.
-
-    Returns:
-        The file that was written.
-
-    Raises:
-        StoreError: The file cannot be written.
-    """
-    # Where the images lie on this machine is nobody else's business, and may name its user.
-    text = suite.model_dump_json(indent=2, exclude={"data": {"root"}})
-    path = results / suite.name / SUITE
-    write_bytes_atomic(path, f"{text}\n".encode())
-    return path
 
 
 def write_curve(folder: Path, points: Iterable[CurvePoint]) -> str:
@@ -217,6 +193,7 @@ def read_suite(results: Path, suite: str) -> Listing:
     for path in sorted(root.glob(f"*/*/{RECORD}")):
         try:
             stored = Stored(record=read_record(path), folder=path.parent)
+            _check_place(path.parent)
             _check_files(stored)
         except StoreError as error:
             unusable.append((path, error.what))
@@ -247,6 +224,12 @@ def finished_record(folder: Path, digest: str) -> Record | None:
         return None
     same = stored.record.status == "finished" and stored.record.digest == digest
     return stored.record if same else None
+
+
+def _check_place(folder: Path) -> None:
+    for name in (folder.parent.name, folder.name):
+        if not _SAFE.match(name):
+            raise damaged(folder / RECORD, f"its folder's name {name!r} is none that swatbench writes")
 
 
 def _check_files(stored: Stored) -> None:

@@ -6,7 +6,6 @@ import platform
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -32,7 +31,6 @@ PACKAGES = (
 _PACKAGE = Path(__file__).parents[1]
 _CPUINFO = Path("/proc/cpuinfo")
 _CGROUP = Path("/sys/fs/cgroup")
-_NVIDIA = Path("/proc/driver/nvidia/gpus")
 _GIT_TIMEOUT_S = 10.0
 _NOISE = re.compile(r"\((?:R|TM|C)\)|@.*|\b\d+-Core\b|\bwith .*|\b(?:CPU|Processor)\b", re.IGNORECASE)
 """What makers write beside a processor's name."""
@@ -93,17 +91,6 @@ def usable_cores(cgroup: Path = _CGROUP) -> int:
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = _quota(cgroup)
     return affinity if quota is None else max(1, min(affinity, math.ceil(quota)))
-
-
-def probe_accelerator(gpus: Path = _NVIDIA, environ: Mapping[str, str] = os.environ) -> str | None:
-    """Name of the first NVIDIA device that the driver lists, without loading torch; None where there is none.
-
-    Whether torch can use it is another question, which only torch can answer.
-    """
-    if environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
-        return None
-    names = (_field(path, "Model") for path in sorted(gpus.glob("*/information")))
-    return next((name for name in names if name), None)
 
 
 def package_versions(names: tuple[str, ...]) -> dict[str, str]:

@@ -8,11 +8,15 @@ Files of a cell, in `results/<suite>/<machine>/<cell id>/`:
     samples.npz        cost: seconds per call, one row a round (see CostResult)
 """
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from swatbench.spec.base import Spec
+
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+Percent = Annotated[float, Field(ge=0, le=100)]
+Positive = Annotated[float, Field(ge=0)]
 
 SCHEMA_VERSION = 1
 """Version of this file's layout; older records are upgraded when read."""
@@ -44,37 +48,37 @@ class Environment(Spec):
 class CurvePoint(Spec):
     """One epoch of training (a line of `curve.jsonl`)."""
 
-    epoch: int
+    epoch: Count
     """Epochs done, from 1."""
-    step: int
+    step: Count
     """Optimizer steps done."""
     loss: float
     """Mean training loss over the epoch."""
     learning_rate: float
     """Learning rate of the epoch's last step."""
-    top1_percent: float | None
+    top1_percent: Percent | None
     """Top-1 accuracy on the test images after the epoch, where it was measured."""
-    compute_s: float
+    compute_s: Positive
     """Wall time of the epoch's steps, in seconds."""
-    data_s: float
+    data_s: Positive
     """Wall time spent waiting for batches, in seconds."""
 
 
 class TrainResult(Spec):
     """What training and evaluation gave."""
 
-    params: int
+    params: Count
     """Trainable parameters."""
-    test_images: int
-    correct: int
+    test_images: Annotated[int, Field(ge=1, lt=2**63)]
+    correct: Count
     """Test images whose largest logit is at their label."""
-    top1_percent: float
-    top5_percent: float
-    test_loss: float
+    top1_percent: Percent
+    top5_percent: Percent
+    test_loss: Positive
     """Mean cross-entropy on the test images, in nats."""
-    train_s: float
+    train_s: Positive
     """Wall time of training, in seconds; cells may have run side by side, so it is no measure of cost."""
-    images_seen: int
+    images_seen: Count
     """Training images seen, counted with repetition."""
     order_sha256: str
     """Digest of the order in which images were seen."""
@@ -88,30 +92,30 @@ class TrainResult(Spec):
 class Quantiles(Spec):
     """Summary of raw samples, in seconds for one call on a whole batch."""
 
-    n: int
-    p50: float
-    p05: float
-    p95: float
+    n: Count
+    p50: Positive
+    p05: Positive
+    p95: Positive
 
 
 class OperatorMacs(Spec):
     """Multiply-accumulates of one operator."""
 
     operator: str
-    macs: int
+    macs: Count
 
 
 class ArmCost(Spec):
     """What one arm costs."""
 
     arm: str
-    params: int
+    params: Count
     """Parameters."""
-    macs: int
+    macs: Count
     """Multiply-accumulates of one image's forward pass, by fvcore: attention, norm and pooling included."""
-    macs_matmul: int
+    macs_matmul: Count
     """Those of convolutions and matrix products alone."""
-    macs_torch: int
+    macs_torch: Count
     """The same by torch's FlopCounterMode, halved; it counts no norm and no pooling."""
     macs_agree: bool
     """Whether the two counters agree exactly on convolutions and matrix products."""
@@ -120,10 +124,22 @@ class ArmCost(Spec):
     """Wall time of one forward pass over a batch."""
     training_s: Quantiles | None
     """Wall time of one training step over a batch."""
-    inference_peak_bytes: int
+    inference_peak_bytes: Count
     """Peak memory of inference, above what the process held before the model was built."""
-    training_peak_bytes: int | None
+    training_peak_bytes: Count | None
     """Peak memory of training steps, counted alike."""
+
+
+class Timing(Spec):
+    """How one protocol was timed, for all arms alike."""
+
+    protocol: Literal["inference", "training"]
+    calls_per_sample: Count
+    """Calls in one sample; short calls are repeated, and a sample is their mean."""
+    settled: bool
+    """Whether the warm-up ended by its rule, and not because it had lasted long enough."""
+    stopped_by: Literal["rounds", "budget", "precision"]
+    """What ended the sampling; never significance."""
 
 
 class CostResult(Spec):
@@ -138,16 +154,18 @@ class CostResult(Spec):
     reference: str
     """Arm that every ratio is taken to."""
     arms: tuple[ArmCost, ...]
-    batch_size: int
-    img_size: int
+    batch_size: Count
+    img_size: Count
     """Height and width of the input in pixels."""
     device: str
     dtype: str
-    threads: int
+    threads: Count
     memory_kind: Literal["resident growth", "allocated"]
     """CPU: growth of the peak resident set; CUDA: peak bytes allocated by torch."""
     measured: str
     """What lies inside the timed region, in words."""
+    timings: tuple[Timing, ...]
+    """How each protocol was timed."""
 
 
 class Failure(Spec):

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from swatbench.report.page import asked_of
 from swatbench.report.section import Section, sections
 from swatbench.report.selection import parse
 from swatbench.spec.catalog import ARMS, PAIRS
 from swatbench.spec.cells import CostCell, Resolution, TrainCell
-from swatbench.spec.suite import Cost, Data, Recipe
+from swatbench.spec.suite import Cost, Data, Recipe, Suite
+from swatbench.store.asked import write_asked
 from swatbench.store.files import cell_folder, read_suite, write_arrays, write_curve, write_record
 from swatbench.store.record import (
     ArmCost,
@@ -25,6 +27,7 @@ from swatbench.store.record import (
     OperatorMacs,
     Quantiles,
     Record,
+    Timing,
     TrainResult,
 )
 
@@ -130,6 +133,8 @@ class World:
         rounds: int = 30,
         training: bool = True,
         macs: int = 13_000_000,
+        disagree: tuple[str, ...] = (),
+        settled: bool = True,
         cost: Cost | None = None,
         keep_samples: bool = True,
     ) -> Path:
@@ -146,7 +151,9 @@ class World:
         samples = self._samples(arms, slowdown, rounds, training=training)
         result = CostResult(
             reference=arms[0],
-            arms=tuple(self._arm(arm, macs, samples, training=training) for arm in arms),
+            arms=tuple(
+                self._arm(arm, macs, samples, training=training, agree=arm not in disagree) for arm in arms
+            ),
             batch_size=64,
             img_size=32,
             device="cpu",
@@ -154,6 +161,10 @@ class World:
             threads=2,
             memory_kind="resident growth",
             measured="one forward pass on a resident batch",
+            timings=(
+                Timing(protocol="inference", calls_per_sample=4, settled=settled, stopped_by="precision"),
+                Timing(protocol="training", calls_per_sample=1, settled=True, stopped_by="budget"),
+            )[: 2 if training else 1],
         )
         shas = {"samples.npz": write_arrays(folder, "samples.npz", samples)} if keep_samples else {}
         return self._write(folder, cell, cost=result, files=shas)
@@ -172,7 +183,22 @@ class World:
         """The sections of this suite's report."""
         listing = read_suite(self.results, self.suite)
         parsed = parse(listing.finished)
-        return sections(parsed.trained, parsed.measured, listing.failed)
+        asked = asked_of(self.results / self.suite)
+        return sections(parsed.trained, parsed.measured, listing.failed, asked)
+
+    def ask(self, *folders: Path, description: str = "") -> None:
+        """Leave what the last run asked for: the cells of these folders."""
+        suite = Suite(
+            name=self.suite,
+            description=description,
+            pairs=("deit_mini",),
+            seeds=(0,),
+            data=Data(source="cifar10_subset"),
+            recipe=RECIPE,
+        )
+        machine = self.results / self.suite / self.machine
+        machine.mkdir(parents=True, exist_ok=True)
+        write_asked(machine, suite, tuple(folder.name for folder in folders))
 
     def quickstart(self, seeds: tuple[int, ...] = (0, 1)) -> None:
         for pair, base in (("deit_mini", 44.0), ("mixer_mini", 48.0)):
@@ -201,7 +227,9 @@ class World:
                 samples[f"{protocol}/{name}"] = factor * load * np.exp(rng.normal(0, 0.01, rounds))
         return samples
 
-    def _arm(self, arm: str, macs: int, samples: dict[str, np.ndarray], *, training: bool) -> ArmCost:
+    def _arm(
+        self, arm: str, macs: int, samples: dict[str, np.ndarray], *, training: bool, agree: bool
+    ) -> ArmCost:
         parts = len(ARMS[arm])
 
         def quantiles(protocol: str) -> Quantiles:
@@ -215,8 +243,8 @@ class World:
             params=140_000 + 30_000 * parts,
             macs=own,
             macs_matmul=own - 1000,
-            macs_torch=own - 1000,
-            macs_agree=True,
+            macs_torch=own - 1000 if agree else own,
+            macs_agree=agree,
             macs_by_operator=(OperatorMacs(operator="linear", macs=own),),
             inference_s=quantiles("inference"),
             training_s=quantiles("training") if training else None,

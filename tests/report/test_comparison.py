@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from swatbench.report.choice import NOT_ASKED
 from swatbench.report.selection import parse
 from swatbench.spec.suite import Cost, Data
 from swatbench.stats.accuracy import across_images, across_seeds
@@ -85,7 +86,7 @@ def test_the_newest_configuration_is_reported(world):
     world.cost(slowdown=1.5, cost=Cost(max_rounds=30))
     (section,) = world.gather()
     (found,) = section.comparisons
-    assert {stored.folder for stored in section.older} == {*old, slow}
+    assert {item.stored.folder for item in section.left_out} == {*old, slow}
     assert found.accuracy is not None
     assert found.accuracy.compared == (0,)
     assert found.accuracy.seeds.points == pytest.approx(10.0)
@@ -184,3 +185,71 @@ def test_a_field_that_no_one_knew_of_must_agree_too(world):
     why = section.refusals[0].why
     assert "compile differs (None and True)" in why
     assert "recipe differs (mixup: None and 0.5)" in why
+
+
+def test_what_the_suite_asks_for_now_is_shown_though_it_is_older(world):
+    first = [world.train(arm=arm, percent=p) for arm, p in (("baseline", 50.0), ("swat", 60.0))]
+    cost = world.cost(slowdown=1.5)
+    recipe = {"epochs": 9}
+    second = [world.train(arm=arm, recipe=recipe, percent=20.0) for arm in ("baseline", "swat")]
+    dropped = [world.train("mixer_mini"), world.train(arm="swat", seed=3)]
+    old_failure = world.fail(seed=8)
+    failure = world.fail(seed=9)
+    world.ask(*first, cost, failure)
+    (section,) = world.gather()
+    assert {stored.folder for stored in section.reported} == {*first, cost}
+    assert [stored.folder for stored in section.failed] == [failure]
+    assert {item.stored.folder for item in section.left_out} == {*second, *dropped, old_failure}
+    assert {item.why for item in section.left_out} == {NOT_ASKED}
+    assert section.comparisons[0].accuracy.seeds.points == pytest.approx(10.0)
+    assert section.refusals == ()
+
+
+def test_each_machine_follows_its_own_last_run(world):
+    asked = world.train(arm="baseline")
+    world.train(arm="baseline", recipe={"epochs": 9})
+    world.ask(asked)
+    world.machine = "another-cpu"
+    world.train(arm="baseline")
+    newest = world.train(arm="baseline", recipe={"epochs": 9})
+    other, one = world.gather()
+    assert [stored.folder for stored in one.reported] == [asked]
+    assert [stored.folder for stored in other.reported] == [newest]
+
+
+def test_no_arm_stands_in_for_the_baseline(world):
+    for arm in ("tokenization", "swat"):
+        world.train(arm=arm)
+    world.cost(arms=("tokenization", "swat"))
+    (section,) = world.gather()
+    assert section.pairs[0].reference is None
+    assert section.comparisons == ()
+
+
+def test_unlike_versions_are_compared_and_told(world):
+    world.train(arm="baseline", seed=0)
+    world.train(arm="swat", seed=0, percent=60.0)
+    world.train(arm="baseline", seed=1)
+    world.environment = world.environment.model_copy(
+        update={
+            "packages": {"torch": "2.8.0", "timm": "1.0.31"},
+            "git_commit": "f" * 40,
+            "git_dirty": True,
+            "swatbench": "0.2.0",
+        }
+    )
+    world.train(arm="swat", seed=1, percent=60.0)
+    (section,) = world.gather()
+    found = section.comparisons[0].accuracy
+    assert found.compared == (0, 1)
+    assert found.unlike == (
+        "made with different versions: swatbench 0.1.0 and 0.2.0, torch 2.15.0 and 2.8.0 (seed 1)",
+        "different commits: 0123456789 and ffffffffff (seed 1)",
+        "uncommitted changes: none and some (seed 1)",
+    )
+
+
+def test_alike_versions_need_no_word(world):
+    world.quickstart()
+    (section,) = world.gather()
+    assert [item.accuracy.unlike for item in section.comparisons] == [(), ()]

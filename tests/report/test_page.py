@@ -1,4 +1,3 @@
-import json
 import re
 from html.parser import HTMLParser
 from urllib.parse import unquote
@@ -128,8 +127,8 @@ def test_refusals_and_older_records_are_told(world):
     _, page = report(world)
     assert "No two arms of a pair could be compared." in page.text
     assert "epochs: 3 and 5" in page.text
-    assert "left out: older" in page.text
-    assert "3 cells finished (1 left out as older)" in page.text
+    assert "another configuration" in page.text
+    assert "2 cells finished, 0 failed, 1 left out" in page.text
 
 
 def test_each_machine_has_its_section_and_figures(world):
@@ -144,20 +143,47 @@ def test_each_machine_has_its_section_and_figures(world):
     assert "some-cpu-2-cores,deit_mini,baseline,2," in text
 
 
-def test_the_description_comes_from_the_suite_beside_the_results(world):
-    world.train()
-    suite = {
-        "name": "toy",
-        "description": "Does structure help? <b>",
-        "pairs": ["deit_mini"],
-        "seeds": [0],
-        "data": {"source": "cifar10_subset"},
-        "recipe": {"epochs": 1, "batch_size": 1, "learning_rate": 0.1},
-    }
-    (world.results / "toy" / "suite.json").write_text(json.dumps(suite))
+def test_the_description_is_that_of_the_last_run(world):
+    world.ask(world.train(), description="Does structure help? <b>")
     path, page = report(world)
     assert "Does structure help? <b>" in page.text
     assert "&lt;b&gt;" in path.read_text()
+
+
+def test_after_a_b_a_the_page_shows_a(world):
+    first = [world.train(arm=arm, percent=p) for arm, p in (("baseline", 50.0), ("swat", 60.0))]
+    for arm in ("baseline", "swat"):
+        world.train(arm=arm, recipe={"epochs": 9}, percent=20.0)
+    world.ask(*first)
+    path, page = report(world)
+    assert "+10.0 points top-1" in page.text
+    assert "2 cells finished, 0 failed, 2 left out" in page.text
+    assert "2025-03-01 12:02 UTC" in page.text.split("Cells")[0]
+    left_out = (path.parent / "tables" / "left_out.csv").read_text()
+    assert left_out.count("not asked for by the suite as it is now") == 2
+    assert not any(folder.name in left_out for folder in first)
+
+
+def test_counters_that_disagree_are_marked_everywhere(world):
+    world.cost(disagree=("swat",))
+    path, page = report(world)
+    markdown = (path.parent / "report.md").read_text()
+    for text in (page.text, markdown):
+        assert "1.16 × MACs (counters disagree)" in text
+        assert "M (counters disagree)" in text
+        assert "both agreed where nothing is marked" in text
+
+
+def test_versions_that_differ_are_told_beside_the_difference(world):
+    world.train(arm="baseline")
+    packages = {"torch": "2.8.0", "timm": "1.0.31"}
+    world.environment = world.environment.model_copy(update={"packages": packages})
+    world.train(arm="swat", percent=60.0)
+    path, page = report(world)
+    told = "made with different versions: torch 2.15.0 and 2.8.0"
+    for text in (page.text, (path.parent / "report.md").read_text()):
+        assert text.count(told) == 2
+    assert told in (path.parent / "tables" / "differences.csv").read_text()
 
 
 def test_the_page_reads_on_narrow_screens_in_the_dark_and_on_paper(world):

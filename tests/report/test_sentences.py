@@ -5,12 +5,15 @@ from swatbench.report.comparison import Accuracy, Comparison, CostRatios
 from swatbench.report.sentences import sentence
 from swatbench.stats.accuracy import across_images, across_seeds
 from swatbench.stats.ratios import paired_ratio
+from swatbench.store.record import Timing
 
 
 def accuracy(reference, arm):
     rng = np.random.default_rng(0)
     images = across_images(rng.random((len(arm), 1000)) < 0.4, rng.random((len(arm), 1000)) < 0.5)
-    return Accuracy(seeds=across_seeds(reference, arm), images=images, compared=tuple(range(len(arm))))
+    return Accuracy(
+        seeds=across_seeds(reference, arm), images=images, compared=tuple(range(len(arm))), unlike=()
+    )
 
 
 def ratio(effect, rounds=30, drift=0.0):
@@ -21,7 +24,7 @@ def ratio(effect, rounds=30, drift=0.0):
 
 def say(accuracy=None, **cost):
     ratios = {"params": 1.22, "macs": 1.12, "inference": None, "training": None}
-    ratios |= {"inference_peak": None, "training_peak": None} | cost
+    ratios |= {"inference_peak": None, "training_peak": None, "macs_agree": True, "timings": ()} | cost
     costs = CostRatios(**ratios) if cost else None
     return sentence(
         Comparison(pair="deit_mini", arm="swat", reference="baseline", accuracy=accuracy, cost=costs)
@@ -87,3 +90,15 @@ def test_time_that_cannot():
 def test_what_was_not_compared_is_said():
     said = say()
     assert (said.effect, said.accuracy, said.cost) == ("accuracy not compared", "", "not compared")
+
+
+def test_a_warm_up_that_did_not_settle_is_said():
+    timing = Timing(protocol="inference", calls_per_sample=1, settled=False, stopped_by="rounds")
+    said = say(inference=ratio(1.37), training=ratio(1.9), timings=(timing,))
+    latency, training = said.cost.split("; ")[2:]
+    assert latency.endswith(", warm-up did not settle")
+    assert "settle" not in training
+
+
+def test_macs_on_which_counters_disagree_are_marked():
+    assert say(macs_agree=False).cost.startswith("1.12 × MACs (counters disagree); ")

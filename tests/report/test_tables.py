@@ -90,3 +90,39 @@ def test_shown_text_and_sort_keys(found):
     assert [view.text for view in views[0]][:4] == ["deit_mini", "baseline", "0", "44.0"]
     assert views[0][3].key == "44.0"
     assert accuracy_table(found, address).views("elsewhere") == []
+
+
+def test_ratios_say_how_they_were_timed(world):
+    world.cost(settled=False)
+    table = ratios_table(world.gather())
+    (forward,), (step,) = (rows(table, quantity=name) for name in ("forward pass", "training step"))
+    assert (forward["calls_per_sample"], forward["stopped_by"], forward["settled"]) == (4, "precision", False)
+    assert forward["verdict"] == "more; warm-up did not settle"
+    assert (step["calls_per_sample"], step["stopped_by"], step["verdict"]) == (1, "budget", "more")
+    shown = [[view.text for view in row] for row in table.views()]
+    assert [row[-3:-1] for row in shown if row[3] == "forward pass"] == [["4", "precise enough"]]
+    assert [row[-3:-1] for row in shown if row[3] == "MACs"] == [["–", "–"]]
+
+
+def test_counters_that_disagree_are_marked(world):
+    world.cost(disagree=("swat",))
+    found = world.gather()
+    assert rows(ratios_table(found), quantity="MACs")[0]["verdict"] == "counters disagree"
+    cost = cost_table(found, address)
+    texts = [row[3].text for row in cost.views()]
+    assert ["counters disagree" in text for text in texts] == [False, True]
+    assert [row[3].key for row in cost.views()] == ["13000000", "15080000"]
+
+
+def test_the_setting_is_said_once_where_all_share_it(world):
+    world.cost()
+    once = cost_table(world.gather(), address)
+    assert once.note.startswith("Measured at batch 64, 32 px, bf16, cpu, 2 threads. ")
+    assert "Measured at" not in [column.title for column in once.columns]
+    world.machine = "another-cpu"
+    folder = world.cost()
+    text = (folder / "record.json").read_text()
+    (folder / "record.json").write_text(text.replace('"batch_size": 64', '"batch_size": 8'))
+    each = cost_table(world.gather(), address)
+    assert not each.note.startswith("Measured at")
+    assert [row[-1].text.split(",")[0] for row in each.views()] == ["batch 8"] * 2 + ["batch 64"] * 2

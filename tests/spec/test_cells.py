@@ -159,13 +159,6 @@ def test_a_new_arm_leaves_the_other_training_alone(suite: Suite, resolution: Res
     assert before["cost"].isdisjoint(after["cost"])
 
 
-def test_another_reference_arm_is_another_measurement(suite: Suite, resolution: Resolution) -> None:
-    before = digests(suite, resolution)
-    after = digests(changed(suite, "arms", ["swat", "baseline"]), resolution)
-    assert before["train"] == after["train"]
-    assert before["cost"].isdisjoint(after["cost"])
-
-
 def test_the_folder_of_the_images_is_no_part_of_the_digest(suite: Suite, resolution: Resolution) -> None:
     here = changed(suite, "data.source", "cifar10")
     there = changed(here, "data.root", "/home/wilhelmina/images")

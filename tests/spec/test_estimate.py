@@ -60,7 +60,7 @@ def test_a_small_pair_counted_by_hand() -> None:
     assert forward_macs(PAIRS["deit_mini"], ()) == N * C * 3 * 16 + 4 * block + C * 10
     # Tokens are 16 × 2 × 2; the stem works on 16 × 16 pixels with E = 32.
     stem = 16 * 16 * (32 * 3 * 4 * 4 + 32 * 16)
-    within = N * 4 * (16 * 48 + 16 * 16) * 9
+    within = N * 4 * (16 * 48 + 16 * 16)  # 1 × 1 inside tokens so small
     among = N * 256 * 9
     swat = stem + 4 * (block + within + among) + C * 10
     assert forward_macs(PAIRS["deit_mini"], PARTS) == swat

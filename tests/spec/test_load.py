@@ -157,9 +157,13 @@ def test_numbers_that_are_too_large_are_refused(text: str, digits: int) -> None:
     [
         (("seeds: [0, 1]", "seeds: [3, 3]"), "seeds: 3 is listed 2 times."),
         (("[deit_mini, mixer_mini]", "[deit_mini, deit_mini]"), "pairs: deit_mini is listed 2 times."),
-        (("[deit_mini, mixer_mini]", "[deit_ti]"), "pair deit_ti takes images of 224 × 224 pixels"),
-        (("cifar10_subset", "cifar10_subset\n  root: images"), "data: source 'cifar10_subset' is inside"),
-        (("epochs: 3", "epochs: 3\n  warmup_epochs: 3"), "recipe: warmup_epochs (3) must be below"),
+        (("[deit_mini, mixer_mini]", "[deit_ti]"), "pairs: deit_ti takes images of 224 × 224 pixels"),
+        (
+            ("cifar10_subset", "cifar10_subset\n  root: images"),
+            "data.root: source 'cifar10_subset' is inside",
+        ),
+        (("[deit_mini, mixer_mini]", "[deit_mni]"), "2:9: pairs[0]: unknown pair 'deit_mni'."),
+        (("epochs: 3", "epochs: 3\n  warmup_epochs: 3"), "recipe.warmup_epochs: 3 must be below"),
         (("[0, 1]", "[]"), "seeds: an empty list is not allowed."),
         (("name: small", "name: ../up"), 'name: "../up" is not allowed.'),
         (("name: small", "1: small"), "a key must be a word."),

@@ -6,13 +6,13 @@ import pytest
 
 from swatbench.spec.catalog import ARMS, PAIRS
 from swatbench.spec.document import read_document
-from swatbench.spec.schema import schema_text, suite_schema, write_schema
+from swatbench.spec.schema import schema_text, suite_schema
 from swatbench.spec.suite import Suite
 
 
 def test_the_committed_schema_is_current(repository: Path) -> None:
     committed = (repository / "suites" / "suite.schema.json").read_text(encoding="utf-8")
-    assert committed == schema_text(), "write it anew: swatbench.spec.schema.write_schema(Path('suites'))"
+    assert committed == schema_text(), "write it anew: swatbench check --schema > suites/suite.schema.json"
 
 
 def test_it_is_a_schema_of_the_named_draft() -> None:
@@ -58,9 +58,3 @@ def test_the_shipped_suites_fit_and_name_their_schema(repository: Path) -> None:
 def test_a_value_dumped_and_read_again_is_the_same(suite: Suite) -> None:
     jsonschema.validate(suite.model_dump(mode="json"), suite_schema())
     assert Suite.model_validate_json(suite.model_dump_json()) == suite
-
-
-def test_it_is_written_beside_the_suites(tmp_path: Path) -> None:
-    path = write_schema(tmp_path)
-    assert path == tmp_path / "suite.schema.json"
-    assert path.read_text(encoding="utf-8") == schema_text()

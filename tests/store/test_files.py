@@ -257,3 +257,13 @@ def test_results_may_be_moved(tmp_path: Path, store: Callable[..., Path]) -> Non
     store()
     shutil.move(tmp_path / "small", tmp_path / "elsewhere")
     assert len(read_suite(tmp_path, "elsewhere").finished) == 1
+
+
+def test_a_folder_with_a_hostile_name_is_listed_and_not_read(
+    tmp_path: Path, store: Callable[..., Path]
+) -> None:
+    folder = store()
+    machine = folder.parent
+    machine.rename(machine.with_name('x"><img src=x>'))
+    listing = read_suite(tmp_path, machine.parent.name)
+    assert (listing.finished, len(listing.damaged)) == ((), 1)

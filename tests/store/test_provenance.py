@@ -17,7 +17,6 @@ from swatbench.store.provenance import (
     git_state,
     machine_slug,
     package_versions,
-    probe_accelerator,
     processor_name,
     usable_cores,
 )
@@ -131,17 +130,6 @@ def test_cores_are_those_of_the_container(tmp_path: Path, monkeypatch: pytest.Mo
     assert usable_cores(tmp_path) == 3
     (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text("-1\n")
     assert usable_cores(tmp_path) == 8
-
-
-def test_an_accelerator_is_found_through_the_driver(tmp_path: Path) -> None:
-    assert probe_accelerator(tmp_path, {}) is None
-    card = tmp_path / "0000:01:00.0"
-    card.mkdir()
-    (card / "information").write_text("Model: \t\t NVIDIA H200\nIRQ:   \t\t 5\nGPU UUID: \t GPU-1\n")
-    assert probe_accelerator(tmp_path, {}) == "NVIDIA H200"
-    assert probe_accelerator(tmp_path, {"CUDA_VISIBLE_DEVICES": "0"}) == "NVIDIA H200"
-    assert probe_accelerator(tmp_path, {"CUDA_VISIBLE_DEVICES": ""}) is None
-    assert probe_accelerator(tmp_path, {"CUDA_VISIBLE_DEVICES": "-1"}) is None
 
 
 def test_packages_that_are_not_installed_are_left_out() -> None:

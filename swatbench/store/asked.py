@@ -1,0 +1,54 @@
+"""What a suite asks for now, left beside a machine's cells, so that a report shows that and nothing older."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from swatbench.spec.base import Spec
+from swatbench.spec.suite import Suite
+from swatbench.store.atomic import write_bytes_atomic
+
+ASKED = "asked.json"
+
+
+class Asked(Spec):
+    """The suite of the last run on a machine, and the cells that it expanded to."""
+
+    suite: dict[str, Any]
+    """The suite, without the folder of its images, which may name its user."""
+    cells: tuple[str, ...]
+    """Names of the cells' folders."""
+
+    @property
+    def description(self) -> str:
+        """What the suite asks, in words."""
+        return str(self.suite.get("description", ""))
+
+
+def write_asked(machine: Path, suite: Suite, cells: tuple[str, ...]) -> None:
+    """Leave what is asked beside a machine's cells, unless it lies there already.
+
+    Args:
+        machine: Folder of the machine, `results/<suite>/<machine>`.
+        suite: The suite, as it is run now.
+        cells: Names of its cells' folders.
+
+    Raises:
+        StoreError: The file cannot be written.
+    """
+    asked = Asked(suite=suite.model_dump(mode="json", exclude={"data": {"root"}}), cells=cells)
+    if read_asked(machine) != asked:
+        write_bytes_atomic(machine / ASKED, f"{asked.model_dump_json(indent=2)}\n".encode())
+
+
+def read_asked(machine: Path) -> Asked | None:
+    """What was asked last on a machine; None where nothing readable says so.
+
+    Args:
+        machine: Folder of the machine.
+    """
+    try:
+        return Asked.model_validate_json((machine / ASKED).read_bytes())
+    except (OSError, ValidationError):
+        return None
