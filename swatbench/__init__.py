@@ -11,6 +11,8 @@ from swatbench.registration import register_with_timm
 if TYPE_CHECKING:
     from swatbench.models.apply import apply_swat
     from swatbench.models.build import build_model
+    from swatbench.models.release import convert_state_dict
+    from swatbench.models.warm_start import warm_start
     from swatbench.report.page import render
     from swatbench.run import run_suite
     from swatbench.spec.load import load_suite
@@ -23,13 +25,25 @@ _HOMES = {
     "Geometry": "swatbench.swat.geometry",
     "apply_swat": "swatbench.models.apply",
     "build_model": "swatbench.models.build",
+    "convert_state_dict": "swatbench.models.release",
     "load_suite": "swatbench.spec.load",
     "read_suite": "swatbench.store.files",
     "render": "swatbench.report.page",
     "run_suite": "swatbench.run",
+    "warm_start": "swatbench.models.warm_start",
 }
 
-__all__ = ["Geometry", "apply_swat", "build_model", "load_suite", "read_suite", "render", "run_suite"]
+__all__ = [
+    "Geometry",
+    "apply_swat",
+    "build_model",
+    "convert_state_dict",
+    "load_suite",
+    "read_suite",
+    "render",
+    "run_suite",
+    "warm_start",
+]
 
 register_with_timm()
 

@@ -20,9 +20,9 @@ from swatbench.job import Job, failed_record, now, record_of
 from swatbench.measure.cost import Profile, measure_pair, profile_model
 from swatbench.measure.machine import resolve_device, resolve_precision
 from swatbench.models.build import build_model
-from swatbench.models.initial import initial_digests
+from swatbench.models.digests import initial_digests
 from swatbench.processes import Say
-from swatbench.spec.catalog import ARMS, find_model
+from swatbench.spec.catalog import find_model, parts_of
 from swatbench.spec.cells import CostCell, Resolution, TrainCell
 from swatbench.spec.suite import Cost, Suite
 from swatbench.stats.ratios import paired_ratio
@@ -104,7 +104,7 @@ def profile_by_name(
     """Count and measure one model of the catalogue (see `run.profile`)."""
     pair, arm = find_model(name)
     where = resolve_device(device)
-    build = partial(build_model, pair.as_dict(), ARMS[arm], num_classes=pair.num_classes, seed=0)
+    build = partial(build_model, pair.as_dict(), parts_of(pair, arm), num_classes=pair.num_classes, seed=0)
     return profile_model(
         partial(build, fused_attention=where == "cuda"),
         model=name,

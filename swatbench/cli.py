@@ -3,7 +3,6 @@
 import json
 import signal
 import sys
-from dataclasses import asdict
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
@@ -32,8 +31,6 @@ SuiteFile = Annotated[
 Results = Annotated[Path, typer.Option(help="Folder of all results.")]
 Reports = Annotated[Path, typer.Option(help="Folder of all reports.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of words.")]
-
-
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "fp32", "bf16"]
 
@@ -107,7 +104,7 @@ def run(
 
 @app.command()
 def profile(
-    model: Annotated[str, typer.Option(help="A pair, as deit_ti, or its SWAT form, as swat_deit_ti.")],
+    model: Annotated[str, typer.Option(help="A pair, as deit_ti, or an arm and a pair, as swat_deit_ti.")],
     batch: Annotated[int, typer.Option(min=1, max=65_536, help="Images in one call.")] = 8,
     device: Annotated[Device, typer.Option(help="Where to measure.")] = "auto",
     precision: Annotated[Precision, typer.Option(help="Autocast type.")] = "auto",
@@ -134,13 +131,10 @@ def profile(
     if as_json:
         _print_json(found)
         return
-    from swatbench.console import new_table, print_table
+    from swatbench.console import print_table
     from swatbench.report.profile import profile_rows
 
-    table = new_table("", "")
-    for name, value in profile_rows(found):
-        table.add_row(name, value)
-    print_table(table)
+    print_table(profile_rows(found))
 
 
 @app.command()
@@ -161,31 +155,22 @@ def report(
 
 
 @app.command()
-def models(as_json: Json = False) -> None:
-    """List the pairs, their arms, and the published numbers."""
-    from swatbench.console import new_table, print_table
-    from swatbench.report.published import published_rows
-    from swatbench.spec.catalog import ARMS, PAIRS
+def models(
+    model: Annotated[str | None, typer.Option(help="Tell what is in one model, as swat_swin_t.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the pairs, their arms and the published numbers, or tell what is in one model."""
+    from swatbench.console import print_table
+    from swatbench.report import listing
 
     if as_json:
-        _print_json(
-            {
-                "arms": {arm: list(parts) for arm, parts in ARMS.items()},
-                "pairs": [pair.as_dict() for pair in PAIRS.values()],
-                "published": [asdict(row) for row in published_rows()],
-            }
-        )
-        return
-    table = new_table("pair", "timm model", "input", "alpha", "published top-1 (baseline → SWAT)")
-    for pair in PAIRS.values():
-        tops = " → ".join(f"{row.top1_percent:.1f} %" for row in published_rows() if row.pair == pair.name)
-        side = f"{pair.img_size} × {pair.img_size}"
-        table.add_row(pair.name, pair.timm_model, side, str(pair.alpha), tops or "not published")
-    print_table(table)
-    parts = new_table("arm", "SWAT parts")
-    for arm, names in ARMS.items():
-        parts.add_row(arm, ", ".join(names) or "none")
-    print_table(parts)
+        _print_json(listing.catalogue() if model is None else listing.describe(model))
+    elif model is not None:
+        print_table(listing.describe_rows(listing.describe(model)))
+    else:
+        print_table(listing.pair_rows(), listing.PAIR_COLUMNS)
+        print_table(listing.arm_rows(), listing.ARM_COLUMNS)
+        typer.echo(listing.LEGEND)
 
 
 @app.command()
@@ -210,16 +195,25 @@ def check(
         measured = list(asked.pairs) if asked.cost is not None else []
         _print_json({"suite": asked.name, "cells": [row.as_dict() for row in rows], "measured": measured})
         return
-    from swatbench.console import new_table, print_table
+    from swatbench.console import print_table
     from swatbench.report.words import quantity, whole
 
-    table = new_table("pair", "arm", "seed", "images seen", "MACs of an image", "MACs of training, about")
-    for row in rows:
-        macs = (quantity(row.forward_macs), quantity(row.training_macs))
-        table.add_row(row.pair, row.arm, str(row.seed), whole(row.images_seen), *macs)
-    print_table(table)
+    print_table(
+        [
+            (
+                r.pair,
+                r.arm,
+                str(r.seed),
+                whole(r.images_seen),
+                *map(quantity, (r.forward_macs, r.training_macs)),
+            )
+            for r in rows
+        ],
+        ("pair", "arm", "seed", "images seen", "MACs of an image", "MACs of training, about"),
+    )
     total = quantity(sum(row.training_macs or 0 for row in rows))
-    cost = f", and {len(asked.pairs)} pairs to measure" if asked.cost is not None else ""
+    pairs = len(asked.pairs)
+    cost = f", and {pairs} pair{'s' if pairs > 1 else ''} to measure" if asked.cost is not None else ""
     typer.echo(f"{suite}: valid; {len(rows)} cells to train, about {total} MACs in all{cost}.")
     if asked.promise is not None:
         minutes = asked.promise.wall_time_s / 60
@@ -229,17 +223,15 @@ def check(
 @app.command()
 def doctor(as_json: Json = False) -> None:
     """Say what this machine has, and what is wrong with it."""
-    from swatbench.console import new_table, print_table
+    from swatbench.console import print_table
     from swatbench.doctor import examine
 
     findings = examine(Path.cwd())
     if as_json:
         _print_json([finding.as_dict() for finding in findings])
     else:
-        table = new_table("", "found", "what to do")
-        for finding in findings:
-            table.add_row(finding.name, finding.found, finding.fix or "")
-        print_table(table)
+        rows = [(finding.name, finding.found, finding.fix or "") for finding in findings]
+        print_table(rows, ("", "found", "what to do"))
     if any(finding.fix for finding in findings):
         raise typer.Exit(8)
 

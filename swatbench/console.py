@@ -2,11 +2,12 @@
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
@@ -46,16 +47,18 @@ def watching(*, quiet: bool) -> AbstractContextManager["Quiet"]:
     return Bars(console) if console.is_terminal else nullcontext(Plain(console))
 
 
-def new_table(*columns: str) -> Table:
-    """An empty table; without names for its columns it has no head."""
-    table = Table(box=SIMPLE_HEAD, show_header=any(columns))
-    for column in columns:
-        table.add_column(column)
-    return table
+def print_table(rows: Iterable[Sequence[str]], columns: Sequence[str] = ("", "")) -> None:
+    """Print a table to standard output, whole: a pipe has no width that it could be cut to.
 
-
-def print_table(table: Table) -> None:
-    """Print a table to standard output, whole: a pipe has no width that it could be cut to."""
+    Args:
+        rows: Text of each cell.
+        columns: Names of the columns; a table without any has no head.
+    """
+    # Names must stay whole, since a user types them: what does not fit is folded and never cut.
+    wrapped = [Column(name, overflow="fold") for name in columns]
+    table = Table(*wrapped, box=SIMPLE_HEAD, show_header=any(columns))
+    for row in rows:
+        table.add_row(*map(escape, row))
     Console(width=None if sys.stdout.isatty() else PIPE_WIDTH).print(table)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from swatbench.spec.catalog import ARMS, PAIRS
+from swatbench.spec.catalog import PAIRS, parts_of
 from swatbench.spec.cells import Resolution, TrainCell
 from swatbench.spec.suite import Data, Recipe
 
@@ -13,7 +13,7 @@ def train_cell():
     return TrainCell(
         pair=PAIRS["deit_mini"].as_dict(),
         arm="swat",
-        parts=ARMS["swat"],
+        parts=parts_of(PAIRS["deit_mini"], "swat"),
         seed=4,
         data=Data(source="cifar10_subset"),
         recipe=Recipe(epochs=2, batch_size=2500, learning_rate=1e-3),

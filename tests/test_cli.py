@@ -56,6 +56,8 @@ def test_a_misspelt_key_is_told_with_file_line_and_nearest_match(spoilt):
         (["check"], 2, "name a suite file"),
         (["run", "--jobs", "0", "suites/quickstart.yaml"], 2, "--jobs"),
         (["profile", "--model", "swat_deit_tii"], 4, "Did you mean swat_deit_ti"),
+        (["models", "--model", "swat_deit_tii"], 4, "Did you mean swat_deit_ti"),
+        (["models", "--model", "merging_deit_ti"], 4, "deit_ti has no arm merging"),
         (["report", "nothing", "--results", "results"], 6, "There are no results of suite 'nothing'"),
         (["frobnicate"], 2, "frobnicate"),
     ],
@@ -92,6 +94,37 @@ def test_models_name_pairs_arms_and_published_numbers():
     assert "72.2 % → 75.7 %" in swatbench("models").stdout
 
 
+def test_models_list_every_pair_with_its_sizes():
+    told = swatbench("models").stdout
+    assert all(pair["name"] in told for pair in json.loads(swatbench("models", "--json").stdout)["pairs"])
+    (row,) = (line.split() for line in told.splitlines() if line.split()[:1] == ["swin_t"])
+    assert " ".join(row) == (
+        "swin_t swin_tiny_patch4_window7_224 224 × 224 56 × 56 24 × 2 × 2 128 81.3 % → 81.7 %"
+    )
+
+
+def test_one_model_is_told_by_its_parts_and_sizes():
+    lines = swatbench("models", "--model", "swat_swin_t").stdout.splitlines()
+    told = dict(line.strip().split("  ", 1) for line in lines if line.strip())
+    told = {name: value.strip() for name, value in told.items()}
+    assert told["parts in it"] == "tokenization, token_mixing, channel_mixing, merging"
+    assert told["parts not in it"] == "none"
+    assert told["c × h × w"] == "24 × 2 × 2, 12 × 4 × 4, 6 × 8 × 8, 3 × 16 × 16"
+    assert told["kernels within tokens"] == "1 × 1, 1 × 1, 3 × 3, 5 × 5"
+    assert told["kernels of merging"] == "3 × 3, 5 × 5, 9 × 9"
+    assert told["timm.create_model"] == '"swat_swin_t"'
+    assert told["published"].startswith("top-1 81.7 %")
+
+
+def test_a_baseline_is_told_to_have_no_class_token_and_no_structure():
+    told = json.loads(swatbench("models", "--model", "deit_ti", "--json").stdout)
+    assert told["parts"] == []
+    assert told["parts_not_in_it"] == ["tokenization", "token_mixing", "channel_mixing", "class_token"]
+    assert told["parts_not_in_family"] == ["merging"]
+    assert told["timm_kwargs"]["class_token"] is False
+    assert (told["geometry"], told["registered_as"]) == (None, None)
+
+
 def test_profile_has_the_promised_keys():
     told = json.loads(swatbench("profile", "--model", "swat_mixer_mini", "--batch", "2", "--json").stdout)
     keys = "model params macs latency_s images_per_s peak_bytes batch device dtype"
@@ -106,7 +139,14 @@ def test_doctor_finds_this_machine_in_order():
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["check", str(QUICKSTART)], ["models"], ["check", "--schema"]]
+    "arguments",
+    [
+        ["--help"],
+        ["check", str(QUICKSTART)],
+        ["models"],
+        ["models", "--model", "swat_swin_t"],
+        ["check", "--schema"],
+    ],
 )
 def test_what_needs_no_torch_loads_none(arguments):
     program = (

@@ -35,7 +35,7 @@ def test_timm_s_own_arguments_reach_the_model():
     model = timm.create_model("swat_deit_mini", num_classes=7, img_size=64, drop_path_rate=0.1)
     assert model.head.out_features == 7
     assert model.patch_embed.grid_size == (16, 16)
-    assert model.blocks[0].mlp.height == 16
+    assert model.blocks[0].mlp.positions.shape == (1, 16, 16)
 
 
 def test_pretrained_weights_are_refused_since_there_are_none():

@@ -2,32 +2,44 @@
 
 Every part takes the place of a layer that the timm model already calls, so the model's own forward,
 features, checkpointing and classifier stay timm's. Parameters that both arms share keep their names, shapes
-and values.
+and values. Which layers those are is written down for each family in `families/`.
 
 Source: SWAT (IJCAI 2023), section 4; sizes and initialisation of the released models.
 """
 
+import copy
 from collections.abc import Callable, Collection
-from functools import partial
-from typing import Any, cast
+from typing import Any, get_args
 
-from timm.layers.mlp import Mlp
-from timm.layers.patch_embed import PatchEmbed
-from timm.layers.weight_init import lecun_normal_
-from timm.models.mlp_mixer import MlpMixer, ResBlock
-from timm.models.swin_transformer import PatchMerging, SwinTransformer
+from timm.models.eva import Eva
+from timm.models.mlp_mixer import MlpMixer
+from timm.models.swin_transformer import SwinTransformer
 from timm.models.vision_transformer import VisionTransformer
+from timm.models.vision_transformer_relpos import VisionTransformerRelPos
 from torch import nn
 
 from swatbench.errors import ModelError
+from swatbench.models.families import mixer, swin, van, vit
+from swatbench.models.initialization import Init, initialize_as_released
+from swatbench.models.replace import PROJECTIONS, patch_embedding
+from swatbench.models.van import VAN
 from swatbench.spec.catalog import PARTS
-from swatbench.swat.geometry import Geometry, TokenImage, grid_kernel, merge_kernel, token_image, token_kernel
-from swatbench.swat.merging import StructureAwareMerging
-from swatbench.swat.mixing import Combine, StructureAwareLinear, StructureAwareMlp, StructureAwareTokenLinear
-from swatbench.swat.tokenization import StructureAwareTokenization
+from swatbench.swat.geometry import Geometry, widest_alpha
+from swatbench.swat.mixing import Combine
 
-Grid = tuple[int, int]
-# Modules of a timm model are `Any` below: torch types every attribute of a module as tensor or module.
+Structure = Callable[[Any, frozenset[str], Geometry, Combine], None]
+
+_FAMILIES: tuple[tuple[type[nn.Module], Structure], ...] = (
+    (VisionTransformer, vit.structure),
+    (VisionTransformerRelPos, vit.structure),
+    (Eva, vit.structure),
+    (MlpMixer, mixer.structure),
+    (SwinTransformer, swin.structure),
+    (VAN, van.structure),
+)
+
+DEIT_ALPHA = 8
+"""Most sub-patches along a side of a ViT's token: the paper keeps 8 for patches of 16 and of 32 pixels."""
 
 
 def apply_swat(
@@ -36,207 +48,101 @@ def apply_swat(
     parts: Collection[str] = PARTS,
     geometry: Geometry | None = None,
     combine: Combine = "mean",
+    init: Init = "shared",
 ) -> nn.Module:
     """Give a timm model the structure-aware parts, in place.
 
+    New layers are trainable and in training mode, whatever the model is; `torch.jit.script` cannot read them
+    (`torch.compile` and `torch.export` can).
+
     Args:
-        model: A timm VisionTransformer, MlpMixer (Mixer or ResMLP) or SwinTransformer.
+        model: A timm ViT, DeiT, Eva, MLP-Mixer, ResMLP or Swin with a plain patch embedding, or our VAN.
         parts: Any of `tokenization`, `token_mixing`, `channel_mixing`, `merging`; a part that the family
-            does not have (merging outside Swin) changes nothing.
+            does not have (merging in a ViT) changes nothing.
         geometry: Sizes; None for the paper's.
         combine: How linear map and convolution meet in attention.
+        init: `shared` keeps the baseline's initial values wherever both arms have a parameter; `released`
+            starts the linear maps that the released code writes as convolutions as it does.
 
     Returns:
         The same model.
 
     Raises:
-        ModelError: The model is of no known family, or a part or size does not fit it.
+        ModelError: The model is of no known family, or a part or size does not fit it; it is left as it was.
     """
-    unknown = sorted(set(parts) - set(PARTS))
-    if unknown:
-        raise ModelError(f"Unknown SWAT parts {unknown}.", fix=f"Known: {', '.join(PARTS)}.")
-    transform = _family(model)
-    if not parts:
+    chosen = frozenset(parts)
+    _check_names("part", chosen, PARTS)
+    _check_names("combine", {combine}, get_args(Combine))
+    _check_names("init", {init}, get_args(Init))
+    structure = _family(model)
+    if not chosen:
         return model
+    geometry = geometry or default_geometry(model)
     try:
-        transform(model, frozenset(parts), geometry or default_geometry(model), combine)
+        structure(_without_values(model), chosen, geometry, combine)
     except ValueError as error:
         raise ModelError(f"SWAT does not fit this {type(model).__name__}: {error}.") from error
+    before = set(model.modules())
+    structure(model, chosen, geometry, combine)
+    if init == "released":
+        initialize_as_released(model, set(model.modules()) - before)
     return model
 
 
 def default_geometry(model: nn.Module) -> Geometry:
-    """The paper's sizes: sub-patches of 2 × 2 pixels, but never more than 8 × 8 of them in a ViT."""
-    patch = _square_patch(_patch_embed(model))
-    alpha = patch // 2
-    return Geometry(alpha=min(alpha, 8) if isinstance(model, VisionTransformer) else alpha)
+    """The paper's sizes: sub-patches of 2 × 2 pixels, but never more than 8 × 8 of them in a ViT.
+
+    Where the model's widths or patch do not allow that many, the most that they allow.
+
+    Raises:
+        ModelError: No cut into two or more sub-patches fits, or the patch embedding is not a plain one.
+    """
+    if isinstance(model, VAN):
+        return Geometry(alpha=2)
+    patch = int(patch_embedding(model).patch_size[0])
+    most = patch // 2 if isinstance(model, MlpMixer | SwinTransformer) else min(patch // 2, DEIT_ALPHA)
+    widths = _widths(model)
+    alpha = widest_alpha(patch, widths, most=most)
+    if alpha == 1:
+        raise ModelError(
+            f"No cut into sub-patches fits patches of {patch} × {patch} pixels and tokens of "
+            f"{', '.join(map(str, sorted(widths)))} channels.",
+            fix="Sub-patches need two or more pixels, and channels divisible by their number.",
+        )
+    return Geometry(alpha=alpha)
 
 
-def _family(model: nn.Module) -> Callable[[nn.Module, frozenset[str], Geometry, Combine], None]:
-    for kind, transform in _FAMILIES:
-        if type(model) is kind:
-            return transform
+def _widths(model: Any) -> set[int]:
+    """Channels that must fall into segments: of the tokens, and of attention where they differ."""
+    if isinstance(model, SwinTransformer):
+        return {model.embed_dim}
+    projections = [getattr(module, name, None) for module in model.modules() for name in PROJECTIONS]
+    inside = {layer.in_features for layer in projections if isinstance(layer, nn.Linear)}
+    return {model.embed_dim} | inside
+
+
+def _check_names(kind: str, given: Collection[str], known: Collection[str]) -> None:
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        raise ModelError(f"Unknown {kind} {', '.join(unknown)}.", fix=f"Known: {', '.join(known)}.")
+
+
+def _family(model: nn.Module) -> Structure:
+    for kind, structure in _FAMILIES:
+        if isinstance(model, kind):
+            return structure
     raise ModelError(
         f"SWAT cannot be applied to {type(model).__name__}.",
-        fix=f"It is defined for timm's {', '.join(kind.__name__ for kind, _ in _FAMILIES)}.",
+        fix=f"It is defined for {', '.join(kind.__name__ for kind, _ in _FAMILIES)}.",
     )
 
 
-def _structure_vit(model: Any, parts: frozenset[str], g: Geometry, combine: Combine) -> None:
-    embed = _patch_embed(model)
-    if "channel_mixing" in parts and model.num_prefix_tokens:
-        raise ModelError(
-            f"Channel mixing convolves over the token grid, and this model has {model.num_prefix_tokens} "
-            "token(s) outside it.",
-            fix="Build it with class_token=False, reg_tokens=0 and global_pool='avg'.",
-        )
-    if "tokenization" in parts:
-        _tokenize(embed, g, overlap=True, position=True, norm_eps=None)
-        model.no_weight_decay = partial(_position_embeddings, model.no_weight_decay())
-    grid = _fixed_grid(embed)
-    for block in model.blocks:
-        image = token_image(model.embed_dim, g.alpha)
-        if "token_mixing" in parts:
-            _structure_attention(block.attn, image, g, combine)
-        if "channel_mixing" in parts:
-            block.mlp = _channel_mixing(block.mlp, grid, g)
+def _without_values(model: nn.Module) -> nn.Module:
+    """A copy without values, on which a structure is tried before the model itself is touched."""
+    tensors = [*model.parameters(), *model.buffers()]
+    return copy.deepcopy(model, {id(tensor): _on_meta(tensor) for tensor in tensors})
 
 
-def _structure_mixer(model: Any, parts: frozenset[str], g: Geometry, combine: Combine) -> None:
-    del combine  # Mixer and ResMLP have no projection to combine.
-    embed = _patch_embed(model)
-    grid = _fixed_grid(embed)
-    if "tokenization" in parts:
-        _tokenize(embed, g, overlap=False, position=False, norm_eps=None)
-        embed.proj.apply(_lecun)
-    for block in model.blocks:
-        image = token_image(model.embed_dim, g.alpha)
-        if "token_mixing" in parts:
-            _mix_tokens(block, image, g)
-        if "channel_mixing" in parts:
-            block.mlp_channels = _channel_mixing(block.mlp_channels, grid, g)
-            _lecun(block.mlp_channels.dwconv)
-
-
-def _structure_swin(model: Any, parts: frozenset[str], g: Geometry, combine: Combine) -> None:
-    if "tokenization" in parts:
-        _tokenize(_patch_embed(model), g, overlap=False, position=False, norm_eps=1e-5)
-    side = g.alpha
-    for stage in model.layers:
-        if isinstance(stage.downsample, PatchMerging):
-            if "merging" in parts:
-                stage.downsample = _merging(stage.downsample, side, g)
-            side *= 2
-        for block in stage.blocks:
-            image = token_image(block.dim, side)
-            if "token_mixing" in parts and not any(block.shift_size):
-                _structure_attention(block.attn, image, g, combine)
-            if "channel_mixing" in parts:
-                block.mlp = _channel_mixing(block.mlp, tuple(block.input_resolution), g)
-
-
-_FAMILIES = (
-    (VisionTransformer, _structure_vit),
-    (MlpMixer, _structure_mixer),
-    (SwinTransformer, _structure_swin),
-)
-
-
-def _tokenize(embed: Any, g: Geometry, *, overlap: bool, position: bool, norm_eps: float | None) -> None:
-    proj = embed.proj
-    assert isinstance(proj, nn.Conv2d)
-    embed.proj = StructureAwareTokenization(
-        in_chans=proj.in_channels,
-        embed_dim=proj.out_channels,
-        patch=_square_patch(embed),
-        alpha=g.alpha,
-        stem_width=g.stem_width,
-        overlap=overlap,
-        position=position,
-        norm_eps=norm_eps,
-        device=proj.weight.device,
-        dtype=proj.weight.dtype,
-    )
-
-
-def _structure_attention(attn: Any, image: TokenImage, g: Geometry, combine: Combine) -> None:
-    kernel = g.token_kernel or token_kernel(image.h)
-    attn.qkv = StructureAwareLinear(attn.qkv, image, kernel=kernel, combine=combine)
-    attn.proj = StructureAwareLinear(attn.proj, image, kernel=kernel, combine=combine)
-
-
-def _mix_tokens(block: Any, image: TokenImage, g: Geometry) -> None:
-    kernel = g.token_kernel or token_kernel(image.h)
-    if isinstance(block, ResBlock):
-        block.linear_tokens = StructureAwareTokenLinear(block.linear_tokens, image, kernel=kernel)
-        _lecun(block.linear_tokens.dwconv)
-        return
-    block.mlp_tokens = _structured_mlp(block.mlp_tokens, image.c, image.h, image.w, kernel)
-    _lecun(block.mlp_tokens.dwconv)
-
-
-def _channel_mixing(mlp: Any, grid: Grid, g: Geometry) -> StructureAwareMlp:
-    return _structured_mlp(mlp, 1, *grid, g.grid_kernel or grid_kernel(grid))
-
-
-def _structured_mlp(mlp: Any, segments: int, height: int, width: int, kernel: int) -> StructureAwareMlp:
-    if not (type(mlp) is Mlp and isinstance(mlp.fc1, nn.Linear) and isinstance(mlp.norm, nn.Identity)):
-        raise ValueError(f"an MLP of type {type(mlp).__name__} is not a plain Linear → activation → Linear")
-    fc1, fc2 = cast("nn.Linear", mlp.fc1), cast("nn.Linear", mlp.fc2)
-    return StructureAwareMlp(
-        fc1=fc1,
-        fc2=fc2,
-        act=mlp.act,
-        drop1=mlp.drop1,
-        drop2=mlp.drop2,
-        segments=segments,
-        height=height,
-        width=width,
-        kernel=kernel,
-    )
-
-
-def _merging(downsample: Any, side: int, g: Geometry) -> StructureAwareMerging:
-    return StructureAwareMerging(
-        token_image(downsample.dim, side),
-        kernel=g.merge_kernel or merge_kernel(side),
-        norm_eps=downsample.norm.eps,
-        device=downsample.reduction.weight.device,
-        dtype=downsample.reduction.weight.dtype,
-    )
-
-
-def _patch_embed(model: nn.Module) -> PatchEmbed:
-    embed = getattr(model, "patch_embed", None) or getattr(model, "stem", None)
-    if type(embed) is not PatchEmbed or not isinstance(embed.proj, nn.Conv2d | StructureAwareTokenization):
-        raise ModelError(
-            f"{type(model).__name__} here has a patch embedding of type {type(embed).__name__}.",
-            fix="SWAT replaces timm's plain PatchEmbed only.",
-        )
-    return embed
-
-
-def _square_patch(embed: PatchEmbed) -> int:
-    height, width = (int(side) for side in embed.patch_size)
-    if height != width:
-        raise ModelError(f"Patches of {height} × {width} pixels are not square.")
-    return height
-
-
-def _fixed_grid(embed: PatchEmbed) -> Grid:
-    if embed.grid_size is None:
-        raise ModelError("The model has no fixed input size.", fix="Build it with an img_size.")
-    return embed.grid_size
-
-
-def _position_embeddings(own: set[str]) -> set[str]:
-    """Names exempt from weight decay: the model's own and the position within the token."""
-    return {*own, "patch_embed.proj.pos_embed"}
-
-
-def _lecun(module: nn.Module) -> None:
-    """LeCun normal weights and zero bias, as the released Mixer and ResMLP start every convolution."""
-    if isinstance(module, nn.Conv2d):
-        lecun_normal_(module.weight)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
+def _on_meta(tensor: Any) -> Any:
+    bare = tensor.detach().to("meta")
+    return nn.Parameter(bare, requires_grad=False) if isinstance(tensor, nn.Parameter) else bare

@@ -1,19 +1,31 @@
 """The catalogue's pairs and arms as torch modules."""
 
 from collections.abc import Collection, Mapping
+from functools import partial
 from typing import Any
 
-import timm
 import torch
 from timm.layers.config import set_fused_attn
-from timm.models import build_model_with_cfg
+from timm.models import build_model_with_cfg, model_entrypoint
 from timm.models.mlp_mixer import MlpMixer
 from torch import nn
 
 from swatbench.models.apply import apply_swat
+from swatbench.models.van import van_b2
+from swatbench.models.warm_start import warm_start
+from swatbench.spec.catalog import CLASS_TOKEN
 from swatbench.swat.geometry import Geometry
 
-_GEOMETRY = ("alpha", "stem_width", "token_kernel", "grid_kernel")
+_GEOMETRY = ("alpha", "stem_width", "token_kernel", "grid_kernel", "merge_kernel", "img_size")
+
+_FEATURES: Mapping[str, Mapping[str, Any]] = {
+    "deit": {"out_indices": 3, "feature_cls": "getter"},
+    "mixer": {"out_indices": 3, "feature_cls": "getter"},
+    "resmlp": {"out_indices": 3, "feature_cls": "getter"},
+    "swin": {"out_indices": (0, 1, 2, 3), "flatten_sequential": True},
+    "van": {"out_indices": (0, 1, 2, 3), "feature_cls": "getter"},
+}
+"""Family → how timm takes features of its models, which depends on its wrapper and not on the model."""
 
 
 def build_model(
@@ -31,7 +43,7 @@ def build_model(
 
     Args:
         pair: The row, as `Pair.as_dict` gives it.
-        parts: SWAT parts to apply; empty for the baseline.
+        parts: Parts to apply; empty for the baseline.
         num_classes: Size of the classifier.
         seed: Seed of the initial values.
         fused_attention: Whether timm's attention calls the fused kernel.
@@ -49,17 +61,59 @@ def create_model(pair: Mapping[str, Any], parts: Collection[str], **kwargs: Any)
 
     Args:
         pair: The row, as `Pair.as_dict` gives it.
-        parts: SWAT parts to apply; empty for the baseline.
-        kwargs: Further arguments of `timm.create_model`, which go before those of the row.
+        parts: Parts to apply; empty for the baseline.
+        kwargs: Further arguments of the timm model, which go before those of the row.
 
     Raises:
         ModelError: SWAT does not fit the model.
     """
+    model = _timm_model(pair, **kwargs)
+    if CLASS_TOKEN in parts:
+        control = model
+        model = _timm_model(pair, **kwargs, class_token=True, global_pool="token")
+        warm_start(model, control.state_dict())
+    geometry = Geometry(**{name: pair[name] for name in _GEOMETRY})
+    return apply_swat(
+        model,
+        parts=set(parts) - {CLASS_TOKEN},
+        geometry=geometry,
+        combine=pair["combine"],
+    )
+
+
+def create_registered(
+    name: str, pair: Mapping[str, Any], parts: Collection[str], *, pretrained: bool, **kwargs: Any
+) -> nn.Module:
+    """Create a SWAT model as timm creates its own: with features, weights and a config by its name.
+
+    Args:
+        name: Name in timm's registry.
+        pair: The row, as `Pair.as_dict` gives it.
+        parts: Parts to apply.
+        pretrained: Whether to load the weights that the config names.
+        kwargs: What `timm.create_model` takes.
+    """
+    return build_model_with_cfg(
+        partial(_without_traits, pair, parts),
+        name,
+        pretrained,
+        feature_cfg=dict(_FEATURES[pair["family"]]),
+        **kwargs,
+    )
+
+
+def _without_traits(pair: Mapping[str, Any], parts: Collection[str], **kwargs: Any) -> Any:
+    """A model without what timm noted about its baseline, to be noted anew under its own name."""
+    model: Any = create_model(pair, parts, **kwargs)
+    del model._traits  # noqa: SLF001 (timm keeps what is noted there, and the first convolution is another)
+    return model
+
+
+def _timm_model(pair: Mapping[str, Any], **kwargs: Any) -> nn.Module:
     kwargs = {**pair["timm_kwargs"], **kwargs}
+    if pair["family"] == "van":
+        return van_b2(**kwargs)
     if pair["family"] == "mixer":
         # timm's own mixer entry points fix width and depth, and none has the paper's Mixer-Ti.
-        model = build_model_with_cfg(MlpMixer, pair["timm_model"], pretrained=False, **kwargs)
-    else:
-        model = timm.create_model(pair["timm_model"], pretrained=False, **kwargs)
-    geometry = Geometry(**{name: pair[name] for name in _GEOMETRY})
-    return apply_swat(model, parts=parts, geometry=geometry)
+        return build_model_with_cfg(MlpMixer, pair["timm_model"], pretrained=False, **kwargs)
+    return model_entrypoint(pair["timm_model"])(pretrained=False, **kwargs)

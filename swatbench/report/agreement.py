@@ -18,7 +18,8 @@ _DIGEST = 64
 def disagreements(reference: Trained, arm: Trained) -> tuple[str, ...]:
     """Say in what two runs differ that ought to be shared; nothing when they may be compared.
 
-    Parameters that both runs have by the same name must start from the same values.
+    Parameters that both runs have by the same name and shape must start from the same values, and there must
+    be some.
     """
     return (*_asked(reference, arm), *_seen(reference, arm))
 
@@ -42,6 +43,8 @@ def _seen(reference: Trained, arm: Trained) -> Iterator[str]:
         yield "augmentation differs"
     if ours.test_images != theirs.test_images:
         yield f"number of test images differs ({ours.test_images} and {theirs.test_images})"
+    if not ours.shared_init_sha256.keys() & theirs.shared_init_sha256.keys():
+        yield "no parameter is shared by name and shape"
     unequal = _unequal_initial_values(ours.shared_init_sha256, theirs.shared_init_sha256)
     if unequal:
         more = f" and {len(unequal) - _NAMED} more" if len(unequal) > _NAMED else ""

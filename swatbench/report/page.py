@@ -19,6 +19,7 @@ from markupsafe import Markup
 from swatbench.report import words
 from swatbench.report.canvas import Drawing
 from swatbench.report.costs import cost_table, ratios_table
+from swatbench.report.departures import departures
 from swatbench.report.export import csv_text, escape_markdown, markdown_text, tex_text
 from swatbench.report.figures import figures
 from swatbench.report.ledger import (
@@ -50,6 +51,7 @@ class Chapter:
         machine: Name of the machine's folder.
         sentences: What each comparison says.
         silence: Why there is no sentence, where there is none.
+        departures: Settings of pairs that are not the catalogue's, or an empty text.
         frontier: Arms that no other beats in both accuracy and MACs, or an empty text.
         figures: Drawings.
     """
@@ -57,6 +59,7 @@ class Chapter:
     machine: str
     sentences: tuple[Sentence, ...]
     silence: str
+    departures: str
     frontier: str
     figures: tuple[Drawing, ...]
 
@@ -123,6 +126,7 @@ def _chapter(section: Section, *, alone: bool) -> Chapter:
         machine=section.machine,
         sentences=tuple(sentence(item) for item in section.comparisons),
         silence=_silence(section),
+        departures=words.listed([*departures(section)]),
         frontier=words.listed(best) if len(best) > 1 else "",
         figures=figures(section, "" if alone else f"-{section.machine}"),
     )

@@ -12,10 +12,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from swatbench.spec.base import Spec
-from swatbench.spec.catalog import ARMS, PAIRS
+from swatbench.spec.catalog import PAIRS, parts_of
 from swatbench.spec.suite import Cost, Data, Recipe, Suite
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 """Raised whenever the same cell would give other numbers than before; a part of every digest."""
 
 
@@ -40,7 +40,7 @@ class TrainCell(Spec):
     """The catalogue's row, whole."""
     arm: str
     parts: tuple[str, ...]
-    """SWAT parts that the arm applies."""
+    """Parts that the arm applies to this pair."""
     seed: int
     data: Data
     recipe: Recipe
@@ -73,7 +73,7 @@ class CostCell(Spec):
     pair: dict[str, Any]
     """The catalogue's row, whole."""
     arms: dict[str, tuple[str, ...]]
-    """Arm → the SWAT parts that it applies; the first one is the reference of every ratio."""
+    """Arm → the parts that it applies to this pair; the first one is the reference of every ratio."""
     num_classes: int
     cost: Cost
     resolution: Resolution
@@ -113,9 +113,9 @@ def expand(
     """
     train = tuple(
         TrainCell(
-            pair=PAIRS[pair].as_dict(),
+            pair=suite.row(pair).as_dict(),
             arm=arm,
-            parts=ARMS[arm],
+            parts=parts_of(PAIRS[pair], arm),
             seed=seed,
             data=suite.data,
             recipe=suite.recipe,
@@ -131,8 +131,8 @@ def expand(
         return train
     cost = tuple(
         CostCell(
-            pair=PAIRS[pair].as_dict(),
-            arms={arm: ARMS[arm] for arm in suite.arms},
+            pair=suite.row(pair).as_dict(),
+            arms={arm: parts_of(PAIRS[pair], arm) for arm in suite.arms},
             num_classes=num_classes,
             cost=suite.cost,
             resolution=resolution.model_copy(update={"data_digest": None}),

@@ -3,44 +3,45 @@
 Counted are convolutions and matrix products, which are all but 1 % of the whole; norm, pooling and
 activations are left out. One MAC is one multiplication with its addition.
 
-    p         patch size in pixels            C = c·h·w  width of a token
-    H·W = N   tokens                          h = w = alpha, sub-patches along a side of a token
+    H·W = N   tokens                          C = c·h·w  channels of a token
     E         channels between the tokenizer's two convolutions
 
-Source: "Spatial Structure Within and Among Tokens" (IJCAI 2023), section 3; sizes of the models from timm.
+Source: "Spatial Structure Within and Among Tokens" (IJCAI 2023), sections 3 and 4; the baselines' papers.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from types import MappingProxyType
 
-from swatbench.spec.catalog import Pair
+from swatbench.spec.catalog import CLASS_TOKEN, Pair
+from swatbench.spec.sizes import Stage, patch_of, stages_of
 from swatbench.spec.suite import Recipe
 
 TRAINING_FACTOR = 3
 """Rule of thumb: a training step is three forward passes, one of them forward and two backward."""
 
+WINDOW = 7
+"""Side of Swin's windows in tokens."""
+
+Parts = frozenset[str]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Shape:
-    """The numbers that decide the count."""
+class _Family:
+    """What a family's layers cost.
 
-    p: int
-    C: int
-    H: int
-    alpha: int
-    E: int
-    depth: int
-    token_kernel: int
-    grid_kernel: int
+    Attributes:
+        block: Cost of the block at a position of its stage, counted from 0.
+        merge: Cost of making one stage's tokens from those of the stage before.
+        embed_kernel: Kernel of the baseline's patch embedding, or None where it is the patch.
+        stem_kernel: Kernel of the tokenizer's first convolution.
+    """
 
-    @property
-    def N(self) -> int:
-        return self.H * self.H
-
-    @property
-    def c(self) -> int:
-        return self.C // (self.alpha * self.alpha)
+    block: Callable[[Stage, int, Parts], int]
+    merge: Callable[[Stage, Stage, Parts], int]
+    embed_kernel: int | None = None
+    stem_kernel: int = 2
 
 
 def forward_macs(pair: Pair, parts: tuple[str, ...]) -> int | None:
@@ -48,19 +49,24 @@ def forward_macs(pair: Pair, parts: tuple[str, ...]) -> int | None:
 
     Args:
         pair: A row of the catalogue.
-        parts: SWAT parts that are applied; none for the baseline.
+        parts: Parts that are applied, of those that the family has; none for the baseline.
 
     Returns:
-        The count, or None where the family or the timm model is not in this file's tables.
+        The count, or None where the family, the timm model or one of its arguments is not in the tables.
     """
-    shape = _shape(pair)
-    families = _FAMILIES.get(pair.family)
-    if shape is None or families is None:
+    stages, patch, family = stages_of(pair), patch_of(pair), _FAMILIES.get(pair.family)
+    if stages is None or patch is None or family is None:
         return None
-    token_mixing, stem_kernel = families
-    block = token_mixing(shape, "token_mixing" in parts) + _channel_mixing(shape, "channel_mixing" in parts)
-    tokens = _tokenization(shape, stem_kernel) if "tokenization" in parts else _patches(shape)
-    return tokens + shape.depth * block + shape.C * pair.num_classes
+    if pair.family == "swin" and any(s.H % _window(s) for s in stages):
+        return None  # timm pads such a grid to whole windows
+    has = frozenset(parts)
+    if "tokenization" in has:
+        tokens = _tokenization(stages[0], patch, family.stem_kernel, pair.stem_width)
+    else:
+        tokens = _conv(stages[0].N, 3, stages[0].C, family.embed_kernel or patch)
+    blocks = sum(family.block(stage, index, has) for stage in stages for index in range(stage.depth))
+    merges = sum(family.merge(before, after, has) for before, after in pairwise(stages))
+    return tokens + blocks + merges + _linear(1, stages[-1].C, pair.num_classes)
 
 
 def training_macs(pair: Pair, parts: tuple[str, ...], recipe: Recipe, train_images: int) -> int | None:
@@ -68,7 +74,7 @@ def training_macs(pair: Pair, parts: tuple[str, ...], recipe: Recipe, train_imag
 
     Args:
         pair: A row of the catalogue.
-        parts: SWAT parts that are applied.
+        parts: Parts that are applied.
         recipe: Gives epochs and batch size; the last, smaller batch of an epoch is dropped.
         train_images: Training images of the dataset.
 
@@ -80,73 +86,100 @@ def training_macs(pair: Pair, parts: tuple[str, ...], recipe: Recipe, train_imag
     return None if forward is None else TRAINING_FACTOR * forward * steps * recipe.batch_size * recipe.epochs
 
 
-def _patches(s: _Shape) -> int:
-    return s.N * s.C * 3 * s.p * s.p
+def _linear(positions: int, inputs: int, outputs: int) -> int:
+    return positions * inputs * outputs
 
 
-def _tokenization(s: _Shape, kernel: int) -> int:
+def _conv(positions: int, inputs: int, outputs: int, kernel: int) -> int:
+    return positions * inputs * outputs * kernel**2
+
+
+def _depthwise(positions: int, channels: int, kernel: int) -> int:
+    return positions * channels * kernel**2
+
+
+def _tokenization(s: Stage, patch: int, kernel: int, E: int) -> int:
     """Convolution 3 → E with stride 2, then E → c with what is left of the stride p / alpha."""
-    side, rest = s.H * s.p // 2, s.p // (2 * s.alpha)
-    return side * side * s.E * 3 * kernel * kernel + (side // rest) ** 2 * s.c * s.E * rest * rest
+    halved, cut, rest = s.H * patch // 2, s.H * s.side, patch // (2 * s.side)
+    return _conv(halved**2, 3, E, kernel) + _conv(cut**2, E, s.c, rest)
 
 
-def _attention(s: _Shape, structured: bool) -> int:
-    """Projections C → 3C, C → C and two products N × N × C; beside them convolutions c → 3c, c → c."""
-    products = 4 * s.N * s.C * s.C + 2 * s.N * s.N * s.C
-    convolutions = s.N * s.alpha**2 * 4 * s.c * s.c * s.token_kernel**2
-    return products + (convolutions if structured else 0)
+def _attention(s: Stage, tokens: int, window: int, structured: bool) -> int:
+    """Projections C → 3C, C → C and two products of each token with its window; beside them c → 3c, c → c."""
+    products = _linear(tokens, s.C, 4 * s.C) + 2 * tokens * window * s.C
+    return products + (_conv(s.N * s.side**2, s.c, 4 * s.c, s.token_kernel) if structured else 0)
 
 
-def _token_mlp(s: _Shape, structured: bool) -> int:
+def _channel_mlp(s: Stage, tokens: int, structured: bool) -> int:
+    """C → D → C for every token; between them a depthwise convolution over H × W."""
+    D = s.mlp_ratio * s.C
+    return 2 * _linear(tokens, s.C, D) + (_depthwise(s.N, D, s.grid_kernel) if structured else 0)
+
+
+def _deit_block(s: Stage, _index: int, has: Parts) -> int:
+    tokens = s.N + (CLASS_TOKEN in has)
+    attention = _attention(s, tokens, tokens, "token_mixing" in has)
+    return attention + _channel_mlp(s, tokens, "channel_mixing" in has)
+
+
+def _mixer_block(s: Stage, _index: int, has: Parts) -> int:
     """N → D → N for every channel; between them a depthwise convolution over h × w."""
     D = s.C // 2
-    depthwise = D * s.C * s.token_kernel**2
-    return 2 * s.N * D * s.C + (depthwise if structured else 0)
+    within = _depthwise(s.C, D, s.token_kernel) if "token_mixing" in has else 0
+    return 2 * _linear(s.C, s.N, D) + within + _channel_mlp(s, s.N, "channel_mixing" in has)
 
 
-def _channel_mixing(s: _Shape, structured: bool) -> int:
-    """C → 4C → C for every token; between them a depthwise convolution over H × W."""
-    depthwise = s.N * 4 * s.C * s.grid_kernel**2
-    return 8 * s.N * s.C * s.C + (depthwise if structured else 0)
+def _resmlp_block(s: Stage, _index: int, has: Parts) -> int:
+    """N → N for every channel, then a depthwise convolution over h × w."""
+    within = _depthwise(s.C, s.N, s.token_kernel) if "token_mixing" in has else 0
+    return _linear(s.C, s.N, s.N) + within + _channel_mlp(s, s.N, "channel_mixing" in has)
 
 
-_FAMILIES: Mapping[str, tuple[Callable[[_Shape, bool], int], int]] = MappingProxyType(
-    {"deit": (_attention, 4), "mixer": (_token_mlp, 2)}
-)
-"""Family → its token mixing, and the kernel of the tokenizer's first convolution."""
+def _swin_block(s: Stage, index: int, has: Parts) -> int:
+    """Attention has structure where no window is shifted: at even places, and where one covers the grid."""
+    window = _window(s)
+    structured = "token_mixing" in has and (index % 2 == 0 or window == s.H)
+    attention = _attention(s, s.N, window**2, structured)
+    return attention + _channel_mlp(s, s.N, "channel_mixing" in has)
 
-_TIMM: Mapping[str, tuple[int, int, int]] = MappingProxyType(
+
+def _window(s: Stage) -> int:
+    return min(WINDOW, s.H)
+
+
+def _swin_merge(before: Stage, after: Stage, has: Parts) -> int:
+    """4C → 2C for every new token; in its place a convolution c → c/2 over all sub-patches."""
+    if "merging" not in has:
+        return _linear(after.N, 4 * before.C, 2 * before.C)
+    return _conv(before.N * before.side**2, before.c, before.c // 2, before.merge_kernel)
+
+
+def _van_block(s: Stage, _index: int, has: Parts) -> int:
+    """C → C, depthwise 5 × 5 and 7 × 7, C → C, C → C; then C → D, depthwise by SWAT's kernel or 3, D → C."""
+    D = s.mlp_ratio * s.C
+    attention = 3 * _linear(s.N, s.C, s.C) + _depthwise(s.N, s.C, 5) + _depthwise(s.N, s.C, 7)
+    among = _depthwise(s.N, D, s.grid_kernel if "channel_mixing" in has else 3)
+    return attention + 2 * _linear(s.N, s.C, D) + among
+
+
+def _van_merge(before: Stage, after: Stage, has: Parts) -> int:
+    """A convolution of stride 2; in its place one of stride 1, then C → c for each sub-patch of a token."""
+    if "merging" not in has:
+        return _conv(after.N, before.C, after.C, 3)
+    cut = after.N * after.side**2
+    return _conv(cut, before.C, after.C, after.merge_kernel) + _linear(cut, after.C, after.c)
+
+
+def _no_merge(_before: Stage, _after: Stage, _has: Parts) -> int:
+    raise AssertionError("the families of one stage merge nothing")
+
+
+_FAMILIES: Mapping[str, _Family] = MappingProxyType(
     {
-        "deit_tiny_patch16_224": (16, 192, 12),
-        "deit_small_patch16_224": (16, 384, 12),
-        "deit_base_patch16_224": (16, 768, 12),
-        "mixer_s16_224": (16, 512, 8),
+        "deit": _Family(block=_deit_block, merge=_no_merge, stem_kernel=4),
+        "mixer": _Family(block=_mixer_block, merge=_no_merge),
+        "resmlp": _Family(block=_resmlp_block, merge=_no_merge),
+        "swin": _Family(block=_swin_block, merge=_swin_merge),
+        "van": _Family(block=_van_block, merge=_van_merge, embed_kernel=7),
     }
 )
-"""timm's name → its patch size, width and depth, which a pair's `timm_kwargs` may override."""
-
-
-def _shape(pair: Pair) -> _Shape | None:
-    if pair.timm_model not in _TIMM or "mlp_ratio" in pair.timm_kwargs:
-        return None
-    patch, width, depth = _TIMM[pair.timm_model]
-    patch = _whole(pair, "patch_size", patch)
-    side = pair.img_size // patch
-    within = 5 if pair.alpha >= 16 else 3 if pair.alpha >= 8 else 1
-    return _Shape(
-        p=patch,
-        C=_whole(pair, "embed_dim", width),
-        H=side,
-        alpha=pair.alpha,
-        E=pair.stem_width,
-        token_kernel=pair.token_kernel or within,
-        grid_kernel=pair.grid_kernel or (5 if side >= 10 else 3),
-        depth=_whole(pair, "depth", _whole(pair, "num_blocks", depth)),
-    )
-
-
-def _whole(pair: Pair, name: str, default: int) -> int:
-    value = pair.timm_kwargs.get(name, default)
-    if not isinstance(value, int):
-        raise TypeError(f"{pair.name}: {name} is {value!r}, not a whole number")
-    return value

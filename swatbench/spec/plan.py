@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass
 
-from swatbench.spec.catalog import ARMS, PAIRS
+from swatbench.spec.catalog import PAIRS, parts_of
 from swatbench.spec.estimate import forward_macs, training_macs
 from swatbench.spec.sources import SOURCES
 from swatbench.spec.suite import Suite
@@ -47,8 +47,8 @@ def plan(suite: Suite) -> tuple[Planned, ...]:
             arm=arm,
             seed=seed,
             images_seen=seen,
-            forward_macs=forward_macs(PAIRS[pair], ARMS[arm]),
-            training_macs=training_macs(PAIRS[pair], ARMS[arm], suite.recipe, images),
+            forward_macs=forward_macs(suite.row(pair), parts_of(PAIRS[pair], arm)),
+            training_macs=training_macs(suite.row(pair), parts_of(PAIRS[pair], arm), suite.recipe, images),
         )
         for pair in suite.pairs
         for seed in suite.seeds

@@ -6,9 +6,11 @@ from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, Field, model_validator
 
+from swatbench.errors import ModelError
 from swatbench.spec.base import Spec
-from swatbench.spec.catalog import ARMS, PAIRS, suggest
+from swatbench.spec.catalog import ARMS, PAIRS, Pair, parts_of, suggest
 from swatbench.spec.sources import SOURCES
+from swatbench.spec.structure import Structure
 
 
 def _known(kind: str, table: Mapping[str, object]) -> Callable[[str], str]:
@@ -90,7 +92,9 @@ class Recipe(Spec):
     betas: tuple[Fraction, Fraction] = (0.9, 0.999)
     """Decay rates of the two running means, for optimizers that keep two."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.05
-    """Weight decay; biases, norms and one-dimensional parameters are exempt (timm's rule)."""
+    """Weight decay."""
+    weight_decay_reaches: Literal["matrices", "as_released"] = "matrices"
+    """`matrices`: neither biases, scales nor positions; `as_released`: what the released SWAT code decays."""
     schedule: Literal["cosine"] = "cosine"
     """Name of a schedule in `timm.scheduler`, stepped once per optimizer step."""
     warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
@@ -160,7 +164,13 @@ class Suite(Spec):
         "baseline",
         "swat",
     )
-    """Arms to build for each pair; the first is `baseline`, with which every other is compared."""
+    """Arms to build for each pair; the first is `baseline`, with which every other is compared.
+
+    Every pair must have them all: `merging` exists in Swin and VAN, `token_mixing` and `mixing` not in VAN,
+    `class_token` in DeiT alone.
+    """
+    structure: Structure = Structure()
+    """Other sizes or readings of SWAT than the paper's."""
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1), AfterValidator(_distinct)]
     """One training run for each pair, arm and seed."""
     data: Data
@@ -177,6 +187,27 @@ class Suite(Spec):
         if self.arms[0] != "baseline":
             raise ValueError(f"arms: the first is {self.arms[0]}, but must be baseline, the reference")
         return self
+
+    @model_validator(mode="after")
+    def _every_pair_has_every_arm(self) -> Self:
+        for name in self.pairs:
+            for arm in self.arms:
+                try:
+                    parts_of(PAIRS[name], arm)
+                except ModelError as error:
+                    raise ValueError(f"arms: {error}") from error
+        return self
+
+    @model_validator(mode="after")
+    def _structure_fits(self) -> Self:
+        self.structure.check_used([PAIRS[name] for name in self.pairs])
+        for name in self.pairs:
+            self.row(name)
+        return self
+
+    def row(self, pair: str) -> Pair:
+        """The catalogue's row of a pair, with the suite's structure."""
+        return self.structure.of(PAIRS[pair])
 
     @model_validator(mode="after")
     def _a_batch_can_be_filled(self) -> Self:

@@ -16,6 +16,8 @@ from swatbench.swat.geometry import TokenImage
 class StructureAwareMerging(nn.Module):
     """Unfold tokens to the sub-patch image → LayerNorm over c → conv → refold twice as large.
 
+    Its parameters share neither shape nor meaning with those of the merging that it replaces, and so no name.
+
     Args:
         image: How the C channels of a token are laid out before merging.
         kernel: Kernel over the sub-patch image.
@@ -40,8 +42,8 @@ class StructureAwareMerging(nn.Module):
         if image.c % 2:
             raise ValueError(f"{image.c} segments cannot be halved by merging")
         self.image = image
-        self.norm = nn.LayerNorm(image.c, eps=norm_eps, device=device, dtype=dtype)
-        self.reduction = nn.Conv2d(
+        self.norm_c = nn.LayerNorm(image.c, eps=norm_eps, device=device, dtype=dtype)
+        self.conv = nn.Conv2d(
             image.c, image.c // 2, kernel, padding=kernel // 2, bias=False, device=device, dtype=dtype
         )
 
@@ -50,6 +52,6 @@ class StructureAwareMerging(nn.Module):
         _, H, W, _ = x.shape
         h, w = self.image.h, self.image.w
         x = F.pad(x, (0, 0, 0, W % 2, 0, H % 2))
-        pixels = self.norm(rearrange(x, "B H W (c h w) -> B (H h) (W w) c", h=h, w=w))
-        pixels = self.reduction(rearrange(pixels, "B y x c -> B c y x"))
+        pixels = self.norm_c(rearrange(x, "B H W (c h w) -> B (H h) (W w) c", h=h, w=w))
+        pixels = self.conv(rearrange(pixels, "B y x c -> B c y x"))
         return rearrange(pixels, "B c (H h) (W w) -> B H W (c h w)", h=2 * h, w=2 * w)

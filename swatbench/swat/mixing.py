@@ -8,7 +8,7 @@ names and shapes, so that the two arms of a pair share them.
 Source: SWAT (IJCAI 2023), sections 3.2 and 3.3.
 """
 
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +16,16 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from swatbench.swat.geometry import TokenImage
+
+
+class Positions(Protocol):
+    """What the positions along an MLP's second dimension form."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Images, and height and width of each."""
+        ...
+
 
 Combine = Literal["mean", "sum"]
 """How the linear map and the convolution meet: the released code averages, the paper's figure sums."""
@@ -63,29 +73,57 @@ class StructureAwareLinear(nn.Linear):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (as nn.Linear has it)
         """(B, N, C) → (B, N, out_features)."""
-        B = input.shape[0]
         tokens = rearrange(input, "B N (c h w) -> (B N) c h w", h=self.image.h, w=self.image.w)
-        within = rearrange(self.conv(tokens), "(B N) c h w -> B N (c h w)", B=B)
+        within = rearrange(self.conv(tokens), "(B N) c h w -> B N (c h w)", N=input.shape[1])
         return self.scale * (super().forward(input) + within)
 
 
-class StructureAwareMlp(nn.Module):
-    """Linear → GELU → depthwise convolution over positions → GELU → Linear, on (B, S, D) tensors.
+class AmongPositions(nn.Module):
+    """Depthwise convolution over positions → activation, on the hidden channels of an MLP.
 
-    The S positions are `segments` images of `height` × `width`. Channel mixing sees the token grid
-    (1 × H × W positions, D = 4C hidden channels); Mixer's token mixing sees the inside of tokens
-    (c × h × w positions, hidden channels that grew out of the N tokens).
+    Channel mixing sees the token grid (one image of H × W positions), Mixer's token mixing the inside of
+    tokens (c images of h × w). Prefix tokens (class, registers) have no place in the grid and pass by.
+    A layer that mixes inherits from it, beside the layer that it replaces.
+
+    Attributes:
+        dwconv: The convolution, on D channels.
+        act: The activation after it.
+        positions: What the positions form; None where the input is an image already, (B, H, W, D).
+        prefix: Tokens before the first position.
+    """
+
+    dwconv: nn.Conv2d
+    act: nn.Module
+    positions: Positions | None
+    prefix: int
+
+    def mix(self, x: Tensor) -> Tensor:
+        """(B, prefix + S, D) or (B, H, W, D) → the same shape.
+
+        Raises:
+            ValueError: The S positions are not those of the images.
+        """
+        if self.positions is None:
+            return self.act(self.dwconv(x.permute(0, 3, 1, 2))).permute(0, 2, 3, 1)
+        if not self.prefix:
+            return self.act(_over_positions(self.dwconv, x, *self.positions.shape))
+        apart, x = x[:, : self.prefix], x[:, self.prefix :]
+        return torch.cat((apart, self.act(_over_positions(self.dwconv, x, *self.positions.shape))), dim=1)
+
+
+class StructureAwareMlp(AmongPositions):
+    """Linear → GELU → depthwise convolution over positions → GELU → Linear, on (B, S, features) tensors.
 
     Args:
         fc1: First linear map of the MLP that it replaces.
         fc2: Second linear map.
         act: Activation after `fc1`, used again after the convolution.
         drop1: Dropout after the first activation.
+        norm: What the replaced MLP has before `fc2`, in most models nothing.
         drop2: Dropout at the end.
-        segments: Images that the positions fall into.
-        height: Rows of each image.
-        width: Columns of each image.
         kernel: Kernel of the depthwise convolution.
+        positions: What the positions form; None where the input is (B, H, W, features).
+        prefix: Tokens that are in no grid; they take the plain MLP's way.
     """
 
     def __init__(
@@ -95,30 +133,49 @@ class StructureAwareMlp(nn.Module):
         fc2: nn.Linear,
         act: nn.Module,
         drop1: nn.Module,
+        norm: nn.Module,
         drop2: nn.Module,
-        segments: int,
-        height: int,
-        width: int,
         kernel: int,
+        positions: Positions | None,
+        prefix: int = 0,
     ) -> None:
         super().__init__()
-        self.fc1 = fc1
-        self.act = act
-        self.drop1 = drop1
+        self.fc1, self.act, self.drop1 = fc1, act, drop1
         self.dwconv = _depthwise(fc1.out_features, kernel, like=fc1.weight)
-        self.fc2 = fc2
-        self.drop2 = drop2
-        self.segments, self.height, self.width = segments, height, width
+        self.norm, self.fc2, self.drop2 = norm, fc2, drop2
+        self.positions, self.prefix = positions, prefix
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, S, features) → (B, S, features).
+        """(B, prefix + S, features) or (B, H, W, features) → the same shape."""
+        x = self.mix(self.drop1(self.act(self.fc1(x))))
+        return self.drop2(self.fc2(self.norm(x)))
 
-        Raises:
-            ValueError: S is not segments · height · width.
-        """
-        x = self.drop1(self.act(self.fc1(x)))
-        x = self.act(_over_positions(self.dwconv, x, self.segments, self.height, self.width))
-        return self.drop2(self.fc2(x))
+
+class StructureAwareLastLinear(AmongPositions, nn.Linear):
+    """The last linear map of a gated MLP, behind a depthwise convolution over positions and an activation.
+
+    The paper has no gated MLP; this puts the convolution where its MLPs have it, before the last map.
+
+    Args:
+        linear: The map that it replaces; its weight and bias are kept.
+        act: Activation after the convolution.
+        kernel: Kernel of the depthwise convolution.
+        positions: What the positions form; None where the input is (B, H, W, features).
+        prefix: Tokens that are in no grid; they take the plain MLP's way.
+    """
+
+    def __init__(
+        self, linear: nn.Linear, *, act: nn.Module, kernel: int, positions: Positions | None, prefix: int = 0
+    ) -> None:
+        nn.Module.__init__(self)
+        self.in_features, self.out_features = linear.in_features, linear.out_features
+        self.weight, self.bias = linear.weight, linear.bias
+        self.dwconv = _depthwise(linear.in_features, kernel, like=linear.weight)
+        self.act, self.positions, self.prefix = act, positions, prefix
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (as nn.Linear has it)
+        """(B, prefix + S, hidden) or (B, H, W, hidden) → the same with other features."""
+        return F.linear(self.mix(input), self.weight, self.bias)
 
 
 class StructureAwareTokenLinear(nn.Linear):
@@ -140,19 +197,12 @@ class StructureAwareTokenLinear(nn.Linear):
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (as nn.Linear has it)
         """(B, C, N) → (B, C, N), channels before tokens as ResMLP calls it."""
         x = F.gelu(super().forward(input))
-        return _over_positions(self.dwconv, x, self.image.c, self.image.h, self.image.w)
+        return _over_positions(self.dwconv, x, *self.image.shape)
 
 
 def _depthwise(channels: int, kernel: int, *, like: Tensor) -> nn.Conv2d:
-    return nn.Conv2d(
-        channels,
-        channels,
-        kernel,
-        padding=kernel // 2,
-        groups=channels,
-        device=like.device,
-        dtype=like.dtype,
-    )
+    placed = {"device": like.device, "dtype": like.dtype}
+    return nn.Conv2d(channels, channels, kernel, padding=kernel // 2, groups=channels, **placed)
 
 
 def _over_positions(conv: nn.Conv2d, x: Tensor, segments: int, height: int, width: int) -> Tensor:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from swatbench.swat.geometry import stem_strides, token_image
+from swatbench.swat.geometry import token_image
 
 
 class StructureAwareTokenization(nn.Module):
@@ -21,17 +21,20 @@ class StructureAwareTokenization(nn.Module):
     Args:
         in_chans: Channels of the image.
         embed_dim: Channels C of a token.
-        patch: Side p of a token in pixels.
-        alpha: Sub-patches along that side.
+        alpha: Sub-patches along each side of a token.
         stem_width: Channels E between the convolutions.
-        overlap: Whether the first convolution overlaps (kernel 4, padding 1; DeiT) or not (kernel 2).
-        position: Whether a learned position within the token is added before the activation (DeiT).
+        kernel: Kernel of the first convolution.
+        strides: Strides of both convolutions; that of the second is its kernel too.
+        padding: Zeros around the input of the first convolution.
+        position_side: Side of a token between the convolutions, where a learned position within the token is
+            added before the activation (DeiT), or None for no position.
         norm_eps: Epsilon of a LayerNorm over E, or None for no norm (only Swin has one).
+        bias: Whether the second convolution has a bias, as the patch embedding that it replaces.
         device: Where the parameters live.
         dtype: Their type.
 
     Raises:
-        ValueError: The sizes do not divide.
+        ValueError: C does not fall into segments of alpha × alpha.
     """
 
     def __init__(
@@ -39,25 +42,26 @@ class StructureAwareTokenization(nn.Module):
         *,
         in_chans: int,
         embed_dim: int,
-        patch: int,
         alpha: int,
         stem_width: int,
-        overlap: bool,
-        position: bool,
-        norm_eps: float | None,
+        kernel: int,
+        strides: tuple[int, int],
+        padding: int,
+        position_side: int | None = None,
+        norm_eps: float | None = None,
+        bias: bool = True,
         device: torch.device | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        s1, s2 = stem_strides(patch, alpha)
         c = token_image(embed_dim, alpha).c
-        k1, padding = (2 * s1, s1 // 2) if overlap else (s1, 0)
-        self.in_channels = in_chans  # timm's patch embedding reads it off its `proj`
+        self.in_channels, self.out_channels = in_chans, embed_dim  # timm reads them off a patch embedding
         self.alpha = alpha
-        self.conv1 = nn.Conv2d(in_chans, stem_width, k1, s1, padding, device=device, dtype=dtype)
+        first, second = strides
+        self.conv1 = nn.Conv2d(in_chans, stem_width, kernel, first, padding, device=device, dtype=dtype)
         self.pos_embed = (
-            nn.Parameter(torch.empty(1, stem_width, patch // s1, patch // s1, device=device, dtype=dtype))
-            if position
+            nn.Parameter(torch.empty(1, stem_width, position_side, position_side, device=device, dtype=dtype))
+            if position_side is not None
             else None
         )
         self.norm = (
@@ -65,7 +69,20 @@ class StructureAwareTokenization(nn.Module):
             if norm_eps is not None
             else nn.Identity()
         )
-        self.conv2 = nn.Conv2d(stem_width, c, s2, s2, device=device, dtype=dtype)
+        self.conv2 = nn.Conv2d(stem_width, c, second, second, bias=bias, device=device, dtype=dtype)
+        self.reset_parameters()
+
+    @property
+    def bias(self) -> Tensor:
+        """None: timm reads it off a patch embedding to change the patch size, which has no meaning here.
+
+        Raises:
+            ValueError: Always.
+        """
+        raise ValueError("the patch size of a structure-aware tokenization cannot be changed")
+
+    def reset_parameters(self) -> None:
+        """Draw the position anew; the layers within reset themselves."""
         if self.pos_embed is not None:
             nn.init.trunc_normal_(self.pos_embed, std=0.02)
 

@@ -1,8 +1,14 @@
 """The optimizer and the learning-rate schedule of a recipe, both timm's own."""
 
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
-from timm.optim import create_optimizer_v2, get_optimizer_info, list_optimizers  # pyright: ignore[reportPrivateImportUsage]
+from timm.optim import (  # pyright: ignore[reportPrivateImportUsage]
+    create_optimizer_v2,
+    get_optimizer_info,
+    list_optimizers,
+    param_groups_weight_decay,
+)
 from timm.scheduler import create_scheduler_v2  # pyright: ignore[reportPrivateImportUsage]
 from timm.scheduler.scheduler import Scheduler
 from torch import nn
@@ -12,6 +18,8 @@ from swatbench.errors import SuiteError
 from swatbench.spec.catalog import suggest
 from swatbench.spec.suite import Recipe
 
+MATRIX = 2
+"""Dimensions larger than one that make a parameter a matrix or a kernel, and not a scale or a bias."""
 FUSED = (Adam, AdamW, SGD)
 """Optimizers whose step torch does in one fused kernel on CPU and on CUDA alike."""
 
@@ -19,9 +27,8 @@ FUSED = (Adam, AdamW, SGD)
 def make_optimizer(model: nn.Module, recipe: Recipe) -> Optimizer:
     """Build the recipe's optimizer over a model's parameters.
 
-    Weight decay skips biases, one-dimensional parameters and those that the model's `no_weight_decay` names
-    (timm's rule). The recipe's betas go to optimizers that take two of them, and the step is fused where
-    torch can do that.
+    Weight decay skips what `spared_names` lists. The recipe's betas go to optimizers that take two of them,
+    and the step is fused where torch can do that.
 
     Args:
         model: The model, on the device that it will be trained on.
@@ -44,9 +51,35 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> Optimizer:
         options["betas"] = recipe.betas
     if info.opt_class in FUSED:
         options["fused"] = True
-    return create_optimizer_v2(
-        model, recipe.optimizer, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, **options
+    groups = partial(
+        param_groups_weight_decay,
+        weight_decay=recipe.weight_decay,
+        no_weight_decay_list=spared_names(model, recipe.weight_decay_reaches),
     )
+    return create_optimizer_v2(
+        model, recipe.optimizer, lr=recipe.learning_rate, param_group_fn=groups, **options
+    )
+
+
+def spared_names(model: nn.Module, reach: Literal["matrices", "as_released"]) -> set[str]:
+    """Parameters that weight decay skips, beside biases and those of one dimension, which it always skips.
+
+    Args:
+        model: The model, whose `no_weight_decay` names its positions and its tokens.
+        reach: `matrices` spares those and every parameter with fewer than two dimensions larger than one that
+            is no weight of a linear map or convolution, as ResMLP's affine scales of (1, 1, C); `as_released`
+            spares what the released SWAT code does.
+    """
+    if reach == "as_released":
+        return {"pos_embed", "cls_token"}
+    own: Any = getattr(model, "no_weight_decay", set)
+    scales = {
+        name for name, value in model.named_parameters() if sum(side > 1 for side in value.shape) < MATRIX
+    }
+    maps = {
+        f"{name}.weight" for name, layer in model.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)
+    }
+    return {*own(), *(scales - maps)}
 
 
 def make_scheduler(optimizer: Optimizer, recipe: Recipe, *, steps_per_epoch: int) -> Scheduler:

@@ -13,7 +13,7 @@ import pytest
 from swatbench.report.page import asked_of
 from swatbench.report.section import Section, sections
 from swatbench.report.selection import parse
-from swatbench.spec.catalog import ARMS, PAIRS
+from swatbench.spec.catalog import ARMS, PAIRS, parts_of
 from swatbench.spec.cells import CostCell, Resolution, TrainCell
 from swatbench.spec.suite import Cost, Data, Recipe, Suite
 from swatbench.store.asked import write_asked
@@ -80,7 +80,7 @@ class World:
         cell = TrainCell(
             pair=PAIRS[pair].as_dict(),
             arm=arm,
-            parts=ARMS[arm],
+            parts=parts_of(PAIRS[pair], arm),
             seed=seed,
             data=data or Data(source="cifar10_subset"),
             recipe=asked,
@@ -140,7 +140,7 @@ class World:
     ) -> Path:
         cell = CostCell(
             pair=PAIRS[pair].as_dict(),
-            arms={arm: ARMS[arm] for arm in arms},
+            arms={arm: parts_of(PAIRS[pair], arm) for arm in arms},
             num_classes=10,
             cost=cost or Cost(),
             resolution=RESOLUTION.model_copy(update={"data_digest": None}),

@@ -37,6 +37,10 @@ def test_runs_that_differ_in_the_arm_alone_agree(world):
             {"shared_init_sha256": {"head.weight": "other", "x": "y"}},
             "initial values of shared parameters differ (head.weight)",
         ),
+        (
+            {"shared_init_sha256": {"head.weight 10×64": "head0"}},
+            "no parameter is shared by name and shape",
+        ),
     ],
 )
 def test_each_difference_is_named(world, change, reason):
@@ -49,6 +53,14 @@ def test_parameters_of_one_arm_alone_may_differ(world):
     world.train(arm="baseline", shared_init_sha256={"a": "1", "own": "2"})
     world.train(arm="swat", shared_init_sha256={"a": "1", "new": "3"})
     assert disagreements(*pair_of_runs(world)) == ()
+
+
+def test_a_parameter_of_another_shape_is_another_parameter(world):
+    world.train(arm="baseline", shared_init_sha256={"a": "1", "pos_embed 1×64×64": "2"})
+    world.train(arm="class_token", shared_init_sha256={"a": "1", "pos_embed 1×65×64": "3"})
+    found = parse(read_suite(world.results, world.suite).finished).trained
+    arm, reference = sorted(found, key=lambda run: run.cell.arm, reverse=True)
+    assert disagreements(reference, arm) == ()
 
 
 def test_many_unequal_parameters_are_counted(world):

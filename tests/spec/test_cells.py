@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, TypeAdapter
 
-from swatbench.spec.catalog import ARMS, PAIRS
+from swatbench.spec.catalog import PAIRS
 from swatbench.spec.cells import PROTOCOL_VERSION, Cell, CostCell, Resolution, TrainCell, expand
 from swatbench.spec.suite import Suite
 
@@ -20,6 +20,7 @@ CHANGES: dict[str, tuple[Any, set[str]]] = {
     "recipe.learning_rate": (0.5, {"train"}),
     "recipe.betas": ([0.5, 0.6], {"train"}),
     "recipe.weight_decay": (0.5, {"train"}),
+    "recipe.weight_decay_reaches": ("as_released", {"train"}),
     "recipe.warmup_epochs": (0.5, {"train"}),
     "recipe.warmup_learning_rate": (0.5, {"train"}),
     "recipe.min_learning_rate": (0.5, {"train"}),
@@ -27,6 +28,10 @@ CHANGES: dict[str, tuple[Any, set[str]]] = {
     "recipe.label_smoothing": (0.5, {"train"}),
     "recipe.augmentation.crop_padding": (2, {"train"}),
     "recipe.augmentation.flip_probability": (0.1, {"train"}),
+    "structure.alpha": (2, set()),  # patches of four pixels allow no other
+    "structure.stem_width": (8, {"train", "cost"}),
+    "structure.token_kernel": (5, {"train", "cost"}),
+    "structure.grid_kernel": (7, {"train", "cost"}),
     "execution.jobs": (2, set()),
     "execution.threads": (2, {"train"}),
     "execution.deterministic": (False, {"train"}),
@@ -47,6 +52,8 @@ ELSEWHERE = {
     "execution.precision": "test_what_the_machine_decides_moves_digests",
     "execution.fused_attention": "test_what_the_machine_decides_moves_digests",
     "recipe.schedule": "has one value",
+    "structure.combine": "test_a_setting_reaches_the_pairs_that_have_a_use_for_it",
+    "structure.merge_kernel": "test_a_setting_reaches_the_pairs_that_have_a_use_for_it",
 }
 
 
@@ -115,11 +122,19 @@ def test_the_order_of_cells_is_that_of_the_file(suite: Suite, resolution: Resolu
 
 def test_cells_hold_what_the_suite_and_the_catalogue_say(suite: Suite, resolution: Resolution) -> None:
     found = expand(suite, resolution, num_classes=10, cores=3)
-    assert found[1].parts == ARMS["swat"]
+    assert found[1].parts == ("tokenization", "token_mixing", "channel_mixing")
     assert found[0].parts == ()
     assert found[0].pair == PAIRS["deit_mini"].as_dict()
     assert found[-1].threads == 3
-    assert list(found[-1].arms) == ["baseline", "swat"]
+    assert found[-1].arms == {"baseline": (), "swat": ("tokenization", "token_mixing", "channel_mixing")}
+
+
+def test_the_published_deit_is_an_arm_beside_its_control(suite: Suite, resolution: Resolution) -> None:
+    asked = changed(changed(suite, "pairs", ["deit_mini"]), "arms", ["baseline", "class_token", "swat"])
+    found = expand(asked, resolution, num_classes=10, cores=2)
+    assert [cell.parts for cell in found if isinstance(cell, TrainCell)][:2] == [(), ("class_token",)]
+    assert isinstance(found[-1], CostCell)
+    assert found[-1].arms["class_token"] == ("class_token",)
 
 
 def test_no_two_cells_share_an_id_and_each_is_a_folder_name(suite: Suite, resolution: Resolution) -> None:

@@ -99,6 +99,24 @@ def test_an_unknown_pair_and_arm_get_their_nearest_matches(text: str) -> None:
     assert arm.startswith("s.yaml:10:18: arms[1]: unknown arm 'swatt'. Did you mean swat?")
 
 
+@pytest.mark.parametrize(
+    ("arm", "told"),
+    [
+        ("class_token", "mixer_mini has no arm class_token: the family mixer lacks class_token."),
+        ("merging", "deit_mini has no arm merging: the family deit lacks merging."),
+    ],
+)
+def test_an_arm_that_a_pair_lacks_is_one_error_at_the_arms(text: str, arm: str, told: str) -> None:
+    (line,) = complaints(text + f"arms: [baseline, {arm}, swat]\n")
+    assert line.startswith(f"s.yaml:10:1: arms: {told} Its parts: tokenization, token_mixing, channel_mixing")
+    assert "its arms: baseline, tokenization, " in line
+
+
+def test_the_published_deit_may_stand_beside_its_control(text: str) -> None:
+    alone = text.replace("[deit_mini, mixer_mini]", "[deit_mini]") + "arms: [baseline, class_token, swat]\n"
+    assert parse_suite(alone, file="s.yaml").arms == ("baseline", "class_token", "swat")
+
+
 def test_missing_keys_are_reported_at_their_parent(text: str) -> None:
     (line,) = complaints(text.replace("  epochs: 3\n", ""))
     assert line == "s.yaml:6:1: recipe.epochs: this key is missing. Allowed: a whole number from 1 to 10000."

@@ -16,12 +16,13 @@ def linear(inputs, outputs):
     return nn.Linear(inputs, outputs).double()
 
 
-def mlp(features, hidden, *, segments, height, width, kernel=3):
+def mlp(features, hidden, *, segments, height, width, kernel=3, prefix=0, act=None):
     torch.manual_seed(0)
     parts = {"fc1": nn.Linear(features, hidden), "fc2": nn.Linear(hidden, features)}
-    plain = {"act": nn.GELU(), "drop1": nn.Identity(), "drop2": nn.Identity()}
+    plain = {name: nn.Identity() for name in ("drop1", "norm", "drop2")}
+    positions = TokenImage(c=segments, h=height, w=width)
     return StructureAwareMlp(
-        **parts, **plain, segments=segments, height=height, width=width, kernel=kernel
+        **parts, **plain, act=act or nn.GELU(), kernel=kernel, positions=positions, prefix=prefix
     ).double()
 
 
@@ -62,6 +63,38 @@ def test_channel_mixing_is_fc1_gelu_depthwise_gelu_fc2_over_the_grid():
     hidden = F.gelu(layer.fc1(x))
     mixed = torch.stack([depthwise_by_hand(image, layer.dwconv, 3, 5) for image in hidden])
     assert torch.allclose(layer(x), layer.fc2(F.gelu(mixed)), atol=1e-12)
+
+
+def test_the_second_activation_is_the_first_one_s_kind():
+    layer = mlp(6, 8, segments=1, height=3, width=5, act=nn.Tanh())
+    x = torch.randn(1, 15, 6, dtype=torch.float64)
+    mixed = depthwise_by_hand(torch.tanh(layer.fc1(x))[0], layer.dwconv, 3, 5)
+    assert torch.allclose(layer(x)[0], layer.fc2(torch.tanh(mixed)), atol=1e-12)
+
+
+def test_prefix_tokens_take_the_plain_way_and_reach_no_other_token():
+    layer = mlp(6, 8, segments=1, height=3, width=5, prefix=2)
+    x = torch.randn(2, 17, 6, dtype=torch.float64)
+    hidden = F.gelu(layer.fc1(x))
+    mixed = torch.stack([depthwise_by_hand(image[2:], layer.dwconv, 3, 5) for image in hidden])
+    expected = torch.cat([layer.fc2(hidden[:, :2]), layer.fc2(F.gelu(mixed))], dim=1)
+    assert torch.allclose(layer(x), expected, atol=1e-12)
+
+
+def test_an_image_of_tokens_is_mixed_as_the_same_tokens_in_a_row():
+    layer = mlp(6, 8, segments=1, height=3, width=5)
+    x = torch.randn(2, 3, 5, 6, dtype=torch.float64)
+    row = layer(x.flatten(1, 2))
+    layer.positions = None
+    assert torch.allclose(layer(x).flatten(1, 2), row, atol=1e-12)
+
+
+def test_what_stood_before_the_last_map_stays_there():
+    layer = mlp(6, 8, segments=1, height=3, width=5)
+    x = torch.randn(1, 15, 6, dtype=torch.float64)
+    hidden = depthwise_by_hand(F.gelu(layer.fc1(x))[0], layer.dwconv, 3, 5)
+    layer.norm = nn.LayerNorm(8).double()
+    assert torch.allclose(layer(x)[0], layer.fc2(layer.norm(F.gelu(hidden))), atol=1e-12)
 
 
 def test_token_mixing_of_mixer_keeps_segments_apart():

@@ -11,19 +11,23 @@ def tokenizer(**changes):
     sizes = {
         "in_chans": 3,
         "embed_dim": 48,
-        "patch": 8,
         "alpha": 4,
         "stem_width": 5,
-        "overlap": True,
-        "position": True,
+        "kernel": 4,
+        "strides": (2, 1),
+        "padding": 1,
+        "position_side": 4,
         "norm_eps": 1e-5,
     }
     torch.manual_seed(0)
-    return StructureAwareTokenization(**{**sizes, **changes}).double()
+    module = StructureAwareTokenization(**{**sizes, **changes}).double()
+    if module.pos_embed is not None:
+        torch.nn.init.normal_(module.pos_embed)
+    return module
 
 
 def test_a_token_is_the_cut_of_the_feature_map_in_order_c_h_w():
-    module = tokenizer(position=False, norm_eps=None)
+    module = tokenizer(position_side=None, norm_eps=None)
     images = torch.randn(2, 3, 24, 16, dtype=torch.float64)
     tokens = module(images)
     features = module.conv2(F.gelu(module.conv1(images)))
@@ -44,18 +48,21 @@ def test_the_position_is_tiled_and_added_before_the_activation_and_the_norm_foll
     assert torch.allclose(module(images), expected, atol=1e-12)
 
 
-def test_the_position_has_the_size_of_a_token_after_the_first_convolution():
-    assert tokenizer(patch=32, alpha=8, embed_dim=128).pos_embed.shape == (1, 5, 16, 16)
+def test_the_second_convolution_takes_the_rest_of_the_stride():
+    module = tokenizer(strides=(2, 2), position_side=8)  # patch 16 = 4 sub-patches of 2 · 2 pixels
+    assert module(torch.randn(1, 3, 32, 48, dtype=torch.float64)).shape == (1, 48, 2, 3)
 
 
-@pytest.mark.parametrize(("overlap", "kernel", "padding"), [(True, 4, 1), (False, 2, 0)])
-def test_the_first_convolution_halves_and_overlaps_only_where_asked(overlap, kernel, padding):
-    conv = tokenizer(overlap=overlap).conv1
-    assert (conv.kernel_size[0], conv.stride[0], conv.padding[0]) == (kernel, 2, padding)
+def test_the_image_is_padded_with_zeros():
+    module = tokenizer(position_side=None, norm_eps=None)
+    images = torch.randn(1, 3, 16, 16, dtype=torch.float64)
+    features = F.conv2d(F.pad(images, (1, 1, 1, 1)), module.conv1.weight, module.conv1.bias, stride=2)
+    expected = F.pixel_unshuffle(module.conv2(F.gelu(features)), 4)
+    assert torch.allclose(module(images), expected, atol=1e-12)
 
 
 def test_one_pixel_reaches_one_sub_patch_of_one_token_without_overlap():
-    module = tokenizer(overlap=False, position=False, norm_eps=None)
+    module = tokenizer(kernel=2, padding=0, position_side=None, norm_eps=None)
     images = torch.zeros(1, 3, 16, 16, dtype=torch.float64)
     changed = images.clone()
     changed[0, 0, 9, 4] = 1.0
@@ -64,7 +71,5 @@ def test_one_pixel_reaches_one_sub_patch_of_one_token_without_overlap():
 
 
 def test_sizes_that_do_not_divide_are_named():
-    with pytest.raises(ValueError, match="patch 8 cannot be cut into alpha 3"):
-        tokenizer(alpha=3)
     with pytest.raises(ValueError, match="40 channels cannot be cut into segments of 4 × 4"):
         tokenizer(embed_dim=40)

@@ -2,8 +2,10 @@ import copy
 import math
 
 import pytest
+import timm
 import torch
 
+import swatbench  # noqa: F401 (registers the models)
 from swatbench.errors import SuiteError
 from swatbench.train.optim import make_optimizer, make_scheduler
 
@@ -89,6 +91,45 @@ def test_weight_decay_shrinks_exactly_those_parameters(make_model, recipe):
     for name, after in model.state_dict().items():
         factor = 0.95 if name in MATRICES else 1.0
         assert torch.allclose(after, before[name] * factor, atol=1e-7), name
+
+
+@pytest.mark.parametrize(
+    ("name", "spared", "decayed_as_released"),
+    [
+        (
+            "swat_deit_mini",
+            {"pos_embed", "patch_embed.proj.pos_embed"},
+            {"patch_embed.proj.pos_embed"},
+        ),
+        (
+            "resmlp_12_224",
+            {"norm.alpha", "norm.beta", "blocks.0.norm1.alpha", "blocks.0.ls1"},
+            {"norm.alpha", "norm.beta", "blocks.0.norm1.alpha"},
+        ),
+        (
+            "swat_swin_t",
+            {"layers.0.blocks.0.attn.relative_position_bias_table"},
+            {"layers.0.blocks.0.attn.relative_position_bias_table"},
+        ),
+    ],
+)
+def test_positions_and_scales_are_spared_unless_the_released_rule_is_asked_for(
+    recipe, name, spared, decayed_as_released
+):
+    model = timm.create_model(name)
+    ours = decayed(model, make_optimizer(model, recipe))
+    theirs = decayed(
+        model, make_optimizer(model, recipe.model_copy(update={"weight_decay_reaches": "as_released"}))
+    )
+    assert not spared & ours
+    assert spared & theirs == decayed_as_released
+    assert ours <= theirs
+    assert any(name.endswith("conv.weight") or "mlp_channels.fc1" in name for name in ours)
+
+
+def test_a_classifier_of_one_class_decays_as_any_other(recipe):
+    model = timm.create_model("swat_deit_mini", num_classes=1)
+    assert "head.weight" in decayed(model, make_optimizer(model, recipe))
 
 
 def test_betas_and_the_fused_step_reach_adamw(make_model, recipe):
