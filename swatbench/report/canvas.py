@@ -21,10 +21,19 @@ INK, MUTED, RULE, PAPER = "#1c2129", "#7b8490", "#d5dae1", "#ffffff"
 SERIES = ("#0072b2", "#d55e00", "#008563", "#b2508c", "#946800", "#2f8ac0", "#7a4fb0", "#6d6a3c")
 """One colour a pair; told apart with the common kinds of colour blindness (after Okabe and Ito)."""
 
-MARKERS = ("o", "o", "s", "^", "D", "v", "P")
+MARKERS = ("o", "o", "s", "^", "D", "v", "P", "X")
 """One shape an arm; the first is the reference's, and the only one that is drawn open."""
 
-LINES: tuple[Any, ...] = ("--", "-", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
+LINES: tuple[Any, ...] = (
+    "--",
+    "-",
+    "-.",
+    ":",
+    (0, (5, 1, 1, 1, 1, 1)),
+    (0, (9, 2)),
+    (0, (1, 4)),
+    (0, (6, 2, 2, 2)),
+)
 """One line style an arm; the first is the reference's."""
 
 _STYLE: dict[Any, Any] = {

@@ -51,7 +51,7 @@ class Promise(Spec):
     result: str
     """What the run shows, in one sentence."""
     min_gain_points: float | None = None
-    """Smallest gain in top-1 accuracy over the baseline, in percentage points, that every pair reaches."""
+    """Smallest gain of SWAT in top-1 accuracy over the baseline, in points, that every pair reaches."""
 
 
 class Data(Spec):

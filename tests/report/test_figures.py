@@ -5,10 +5,11 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from swatbench.report.canvas import INK, SERIES
+from swatbench.report.canvas import INK, LINES, MARKERS, SERIES, look_of
 from swatbench.report.figures import figures
 from swatbench.report.points import points, unbeaten
 from swatbench.report.published import published_for, published_rows
+from swatbench.spec.catalog import ARMS
 
 NAMES = [
     "accuracy_macs",
@@ -36,6 +37,14 @@ def test_all_figures_are_drawn_and_equal_for_equal_input(drawn):
         assert "dc:date" not in drawing.svg
         assert drawing.alt
         assert drawing.title
+
+
+def test_every_arm_of_a_report_can_be_told_from_every_other():
+    others = [arm for arm in ARMS if arm != "baseline"]
+    for looks in (LINES, MARKERS):
+        taken = [look_of(others, arm, len(looks), reference=arm == "baseline") for arm in ARMS]
+        assert len(set(taken)) == len(ARMS)
+    assert len(set(LINES)) == len(LINES)
 
 
 def test_a_pair_keeps_its_colour(drawn):
