@@ -13,7 +13,7 @@ from torch import nn
 from swatbench.models.apply import apply_swat
 from swatbench.models.van import van_b2
 from swatbench.models.warm_start import warm_start
-from swatbench.spec.catalog import CLASS_TOKEN
+from swatbench.spec.catalog import CLASS_TOKEN, PUBLISHED_DEIT
 from swatbench.swat.geometry import Geometry
 
 _GEOMETRY = ("alpha", "stem_width", "token_kernel", "grid_kernel", "merge_kernel", "img_size")
@@ -70,7 +70,7 @@ def create_model(pair: Mapping[str, Any], parts: Collection[str], **kwargs: Any)
     model = _timm_model(pair, **kwargs)
     if CLASS_TOKEN in parts:
         control = model
-        model = _timm_model(pair, **kwargs, class_token=True, global_pool="token")
+        model = _timm_model(pair, **kwargs, **PUBLISHED_DEIT)
         warm_start(model, control.state_dict())
     geometry = Geometry(**{name: pair[name] for name in _GEOMETRY})
     return apply_swat(

@@ -37,6 +37,14 @@ def initialize_as_released(model: nn.Module, layers: Collection[nn.Module]) -> N
             start(module)
 
 
-def _lecun(linear: nn.Linear) -> None:
-    lecun_normal_(linear.weight)
-    nn.init.zeros_(linear.bias)
+def start_convolutions(module: nn.Module) -> None:
+    """Start the convolutions within a module as the released Mixer and ResMLP start every one of theirs."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d):
+            _lecun(layer)
+
+
+def _lecun(layer: nn.Linear | nn.Conv2d) -> None:
+    lecun_normal_(layer.weight)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)

@@ -8,7 +8,6 @@ from typing import Any, cast
 
 from timm.layers.mlp import GluMlp, Mlp, SwiGLU
 from timm.layers.patch_embed import PatchEmbed
-from timm.layers.weight_init import lecun_normal_
 from timm.models import register_notrace_module
 from torch import nn
 
@@ -136,11 +135,3 @@ def structure_mlp(mlp: Any, *, kernel: int, positions: Positions | None, prefix:
         return StructureAwareMlp(fc1=fc1, fc2=fc2, drop1=mlp.drop1, norm=mlp.norm, drop2=mlp.drop2, **mixing)
     mlp.fc2 = StructureAwareLastLinear(fc2, **mixing)
     return mlp
-
-
-def lecun(module: nn.Module) -> None:
-    """LeCun normal weights and zero bias, as the released Mixer and ResMLP start every convolution."""
-    if isinstance(module, nn.Conv2d):
-        lecun_normal_(module.weight)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)

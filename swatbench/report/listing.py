@@ -19,6 +19,7 @@ from swatbench.spec.catalog import (
     FAMILY_PARTS,
     PAIRS,
     PARTS,
+    PUBLISHED_DEIT,
     Pair,
     arms_of,
     find_model,
@@ -84,7 +85,7 @@ def describe(name: str) -> dict[str, Any]:
         "pair": pair.name,
         "arm": arm,
         "timm_model": pair.timm_model,
-        "timm_kwargs": {**pair.timm_kwargs, **(_PUBLISHED_DEIT if CLASS_TOKEN in parts else {})},
+        "timm_kwargs": {**pair.timm_kwargs, **(PUBLISHED_DEIT if CLASS_TOKEN in parts else {})},
         "registered_as": name if arm == "swat" or name == pair.timm_model else None,
         "parts": list(parts),
         "parts_not_in_it": [part for part in FAMILY_PARTS[pair.family] if part not in parts],
@@ -94,9 +95,6 @@ def describe(name: str) -> dict[str, Any]:
         "geometry": _geometry(pair, parts, stages) if set(parts) & set(PARTS) else None,
         "published": [asdict(point) for point in published_for([pair.name]) if point.arm == arm],
     }
-
-
-_PUBLISHED_DEIT = {"class_token": True, "global_pool": "token"}
 
 
 def describe_rows(found: Mapping[str, Any]) -> list[Row]:

@@ -91,6 +91,9 @@ class Pair:
 _DEIT: Mapping[str, Json] = {"class_token": False, "global_pool": "avg", "fc_norm": False}
 """The fair control of a SWAT DeiT: no class token, mean pooling after the final norm."""
 
+PUBLISHED_DEIT: Mapping[str, Json] = MappingProxyType({"class_token": True, "global_pool": "token"})
+"""Arguments of timm's model in which the published DeiT, the arm `class_token`, differs from that control."""
+
 _SWIN: Mapping[str, Json] = {"drop_path_rate": 0.0}
 """As the released configs have it, and as every other pair; timm's Swin would drop paths at 0.1."""
 

@@ -9,7 +9,8 @@ from timm.models.mlp_mixer import MixerBlock, ResBlock
 from torch import nn
 
 from swatbench.models.grid import TokenGrid
-from swatbench.models.replace import lecun, patch_embedding, structure_mlp, tokenize
+from swatbench.models.initialization import start_convolutions
+from swatbench.models.replace import patch_embedding, structure_mlp, tokenize
 from swatbench.swat.geometry import Geometry, TokenImage, token_image
 from swatbench.swat.mixing import Combine, StructureAwareTokenLinear
 
@@ -30,25 +31,24 @@ def structure(model: Any, parts: frozenset[str], g: Geometry, combine: Combine) 
     embed = patch_embedding(model)
     if "tokenization" in parts:
         tokenize(embed, g, overlap=False, position=False)
-        embed.proj.apply(lecun)
+        start_convolutions(embed.proj)
     image = token_image(model.embed_dim, g.alpha)
+    grid = TokenGrid(embed, dynamic=False)
+    kernel = g.grid_kernel_at(0, g.grid(embed.patch_size[0], embed.grid_size))
     for block in model.blocks:
         if "token_mixing" in parts:
             _mix_tokens(block, image, g.token_kernel_at(0, g.alpha))
         if "channel_mixing" in parts:
-            kernel = g.grid_kernel_at(0, g.grid(embed.patch_size[0], embed.grid_size))
-            block.mlp_channels = structure_mlp(
-                block.mlp_channels, kernel=kernel, positions=TokenGrid(embed, dynamic=False)
-            )
-            block.mlp_channels.apply(lecun)
+            block.mlp_channels = structure_mlp(block.mlp_channels, kernel=kernel, positions=grid)
+            start_convolutions(block.mlp_channels)
 
 
 def _mix_tokens(block: Any, image: TokenImage, kernel: int) -> None:
     if type(block) is ResBlock and type(block.linear_tokens) is nn.Linear:
         block.linear_tokens = StructureAwareTokenLinear(block.linear_tokens, image, kernel=kernel)
-        block.linear_tokens.apply(lecun)
+        start_convolutions(block.linear_tokens)
     elif type(block) is MixerBlock:
         block.mlp_tokens = structure_mlp(block.mlp_tokens, kernel=kernel, positions=image)
-        block.mlp_tokens.apply(lecun)
+        start_convolutions(block.mlp_tokens)
     else:
         raise ValueError(f"{type(block).__name__} has no plain token mixing to be structured")
