@@ -1,16 +1,25 @@
 """Runs exactly what CI runs, in the environment it is started in, and stops at the first failure."""
 
+import os
 import subprocess
 import sys
 import time
+
+ALONE = ("tests/measure", "tests/test_readme.py")
+"""Tests that time this machine, and the quickstart, which takes two cores: nothing runs beside them."""
+PAIRED = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", *(f"--ignore={path}" for path in ALONE)]
+"""The other tests, in two processes; a file stays in one, since its tests share what is dear to make."""
 
 CHECKS = (
     ("format", ["ruff", "format", "--check", "."]),
     ("lint", ["ruff", "check", "."]),
     ("types", ["pyright"]),
     ("imports", ["lint-imports"]),
-    ("tests", ["pytest", "-q", "--durations=10"]),
+    ("tests", ["pytest", "-q", "--durations=10", *PAIRED]),
+    ("tests that run alone", ["pytest", "-q", "--durations=10", *ALONE]),
 )
+ONE_THREAD = {"tests": {"OMP_NUM_THREADS": "1"}}
+"""Check → what is set for it: two processes of two threads each would wait for one another."""
 
 
 def main() -> None:
@@ -18,7 +27,7 @@ def main() -> None:
     for name, command in CHECKS:
         print(f"== {name}: {' '.join(command)}", flush=True)
         start = time.monotonic()
-        code = subprocess.run(command, check=False).returncode
+        code = subprocess.run(command, check=False, env=os.environ | ONE_THREAD.get(name, {})).returncode
         if code:
             sys.exit(f"{name} failed")
         print(f"   {time.monotonic() - start:.0f} s", flush=True)

@@ -12,8 +12,10 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Column, Table
 
 from swatbench.progress import Progress as Training
-from swatbench.spec.cells import CostCell, TrainCell
+from swatbench.spec.cells import CostCell, EvaluateCell, TrainCell
 from swatbench.store.record import Environment, Record
+
+Cell = TrainCell | EvaluateCell | CostCell
 
 PIPE_WIDTH = 160
 """Characters in a line of a table that is not printed to a terminal."""
@@ -23,11 +25,14 @@ PLAIN_EVERY_S = 10.0
 """Shortest time between two plain lines about one cell."""
 
 
-def cell_title(cell: TrainCell | CostCell) -> str:
-    """A cell in words: pair, arm and seed, or pair and cost."""
+def cell_title(cell: Cell) -> str:
+    """A cell in words: pair, arm and seed, pair, arm and test set, or pair and cost."""
     if isinstance(cell, CostCell):
         return f"{cell.pair['name']} cost"
-    return f"{cell.pair['name']} {cell.arm} seed {cell.seed}"
+    title = f"{cell.pair['name']} {cell.arm}" + ("" if cell.seed is None else f" seed {cell.seed}")
+    if isinstance(cell, TrainCell):
+        return title
+    return f"{title} on {cell.test.name if cell.test else 'test'}"
 
 
 def outcome_words(record: Record) -> str:
@@ -36,6 +41,8 @@ def outcome_words(record: Record) -> str:
         return f"failed: {record.failure.message}"
     if record.train is not None:
         return f"top-1 {record.train.top1_percent:.1f} % in {record.duration_s:.0f} s"
+    if record.evaluation is not None:
+        return f"top-1 {record.evaluation.evaluated[0].top1_percent:.1f} % in {record.duration_s:.0f} s"
     return f"measured in {record.duration_s:.0f} s"
 
 
@@ -65,7 +72,7 @@ def print_table(rows: Iterable[Sequence[str]], columns: Sequence[str] = ("", "")
 class Quiet:
     """Tells nothing."""
 
-    def begin(self, cells: Sequence[TrainCell | CostCell], done: int, environment: Environment) -> None:
+    def begin(self, cells: Sequence[Cell], done: int, environment: Environment) -> None:
         """Nothing."""
 
     def start(self, cell_id: str) -> None:
@@ -99,7 +106,7 @@ class Plain(Quiet):
         self._first: dict[str, tuple[float, int]] = {}
         self._ended = 0
 
-    def begin(self, cells: Sequence[TrainCell | CostCell], done: int, environment: Environment) -> None:
+    def begin(self, cells: Sequence[Cell], done: int, environment: Environment) -> None:
         """Say what will run and where."""
         self._titles = {cell.id: cell_title(cell) for cell in cells}
         self._write(f"{len(cells)} cells to run, {done} finished before, on {environment.machine}")
@@ -174,7 +181,7 @@ class Bars(Quiet):
         """Stop drawing and leave the terminal as it was."""
         self._bars.stop()
 
-    def begin(self, cells: Sequence[TrainCell | CostCell], done: int, environment: Environment) -> None:
+    def begin(self, cells: Sequence[Cell], done: int, environment: Environment) -> None:
         """Draw the bar of the whole run."""
         self._titles = {cell.id: cell_title(cell) for cell in cells}
         words = f"{done} cells finished before" if done else ""

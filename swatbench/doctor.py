@@ -6,10 +6,20 @@ import shutil
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from swatbench.errors import MachineError
+from swatbench.processes import ProcessDiedError, Say, ask, context
+from swatbench.spec.suite import Suite
 from swatbench.store.provenance import package_versions, processor_name, usable_cores
 
+if TYPE_CHECKING:
+    from swatbench.data_speed import DataSpeed
+
+PRELOAD = "swatbench.data_speed"
+"""Imported once by the server that the measuring process is forked off; it brings torch and timm."""
 ENOUGH_DISK_BYTES = 2 * 2**30
 """Free disk below which a suite may fail in the middle."""
 
@@ -42,8 +52,53 @@ def examine(folder: Path) -> tuple[Finding, ...]:
     hardware = Finding(name="processor", found=f"{processor_name()}, {usable_cores()} usable cores")
     imports = (_import("torch"), _import("torchvision"), _import("timm"), _import("fvcore.nn"))
     whole = all(found.fix is None for found in imports)
-    torch_findings = (_cuda(), _bf16(), _fused_attention(), _threads()) if whole else ()
-    return (hardware, *imports, *torch_findings, _tensorboard(), _disk(folder))
+    torch_findings = (_cuda(), _bf16(), _fused_attention(), _threads(), _compiler()) if whole else ()
+    return (hardware, *imports, *torch_findings, _shards(), _tensorboard(), _disk(folder))
+
+
+def examine_data(
+    suite: Suite,
+    *,
+    seconds: float = 10.0,
+    on_stage: Callable[[str], None] = lambda stage: None,  # noqa: ARG005
+) -> tuple[Finding, ...]:
+    """Look at whether a suite's images come as fast as its models are trained, in a process of its own.
+
+    Args:
+        suite: The suite.
+        seconds: Length of each measurement (see `data_speed.measure_data_speed`).
+        on_stage: Told what begins, in a few words.
+
+    Returns:
+        One finding for each pair.
+
+    Raises:
+        DataError: The dataset is missing, incomplete or damaged.
+        MachineError: The device that the suite asks for is not here, or memory ran out.
+        ModelError: A model cannot do what the suite asks for.
+        SuiteError: An optimizer or an augmentation is unknown.
+    """
+    try:
+        asked = partial(_in_process_examine_data, suite, seconds)
+        return ask(asked, start=context(PRELOAD), on_message=on_stage)
+    except ProcessDiedError as error:
+        fix = "If memory ran out, lower recipe.micro_batch_size or execution.workers."
+        raise MachineError(f"The process that loads and trains {error}.", fix=fix) from error
+
+
+def _in_process_examine_data(suite: Suite, seconds: float, say: Say) -> tuple[Finding, ...]:
+    from swatbench.data_speed import measure_data_speed
+
+    return tuple(map(_data_speed, measure_data_speed(suite, seconds=seconds, on_stage=say)))
+
+
+def _data_speed(measured: "DataSpeed") -> Finding:
+    found = (
+        f"{measured.loading_images_per_s:,.0f} images/s are loaded ({measured.workers} workers), "
+        f"{measured.training_images_per_s:,.0f} images/s trained ({measured.arm}): {measured.verdict}"
+    )
+    fix = "Set more execution.workers, data.keep_decoded: true, or store smaller images."
+    return Finding(name=measured.pair, found=found, fix=fix if measured.ratio < 1 else None)
 
 
 def _import(module: str) -> Finding:
@@ -101,6 +156,23 @@ def _threads() -> Finding:
     set_by = next((name for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS") if name in os.environ), None)
     found = f"{torch.get_num_threads()} by default" + (f", set by {set_by}" if set_by else "")
     return Finding(name="CPU threads", found=found)
+
+
+def _compiler() -> Finding:
+    from swatbench.measure.machine import cpp_compiler
+
+    return Finding(name="C++ compiler", found=cpp_compiler() or "none; torch.compile on the CPU needs one")
+
+
+def _shards() -> Finding:
+    found = {"webdataset": "wds/ (tar shards)", "datasets": "hfds/ (Hugging Face)"}
+    versions = package_versions(tuple(found))
+    told = (
+        f"{name} {versions[name]}" if name in versions else f"{name} not installed, which {source} needs"
+        for name, source in found.items()
+    )
+    missing = "" if len(versions) == len(found) else "; pip install -e '.[data]' installs both"
+    return Finding(name="sources", found="; ".join(told) + missing)
 
 
 def _tensorboard() -> Finding:

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from swatbench.spec.cells import CostCell, TrainCell
+from swatbench.spec.cells import CostCell, EvaluateCell, TrainCell
+from swatbench.spec.execution import Execution
 from swatbench.store.failure import failure
 from swatbench.store.record import Environment, Record
 
@@ -19,12 +20,19 @@ class Job:
         cell: What to run.
         folder: The cell's folder.
         environment: Where it runs.
+        execution: What of the suite's execution is no part of the cell: checkpoints, trackers, patience.
+        workers: Processes that decode images for one training process.
+        weights: Where an evaluate cell's weights are: the folder of the training run, a file, or what timm
+            knows them by.
     """
 
     suite: str
-    cell: TrainCell | CostCell
+    cell: TrainCell | EvaluateCell | CostCell
     folder: Path
     environment: Environment
+    execution: Execution
+    workers: int
+    weights: str | None = None
 
 
 def record_of(

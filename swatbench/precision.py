@@ -4,8 +4,15 @@ from typing import Literal
 
 import torch
 
-Precision = Literal["fp32", "bf16"]
+Precision = Literal["fp32", "bf16", "fp16"]
 """Type that autocast computes in where it holds that to be safe."""
+
+DTYPES: dict[Precision, torch.dtype] = {
+    "fp32": torch.float32,
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+}
+"""Precision → torch's type that matrix products are computed in."""
 
 
 def autocast(device: str, precision: Precision) -> torch.autocast:
@@ -15,4 +22,16 @@ def autocast(device: str, precision: Precision) -> torch.autocast:
         device: Type of the device, `cpu` or `cuda`.
         precision: The cell's precision.
     """
-    return torch.autocast(device, dtype=torch.bfloat16, enabled=precision == "bf16")
+    return torch.autocast(device, dtype=DTYPES[precision], enabled=precision != "fp32")
+
+
+def loss_scaler(device: str, precision: Precision) -> torch.amp.GradScaler:
+    """What scales a loss so that its gradients do not vanish in fp16; for other types it changes nothing.
+
+    It takes no step where a gradient overflowed, and halves its scale.
+
+    Args:
+        device: Type of the device, `cpu` or `cuda`.
+        precision: The cell's precision.
+    """
+    return torch.amp.GradScaler(device, enabled=precision == "fp16")

@@ -15,6 +15,7 @@ class Progress:
         loss: Mean training loss since the last report.
         learning_rate: Learning rate of the last step.
         images_per_s: Training images per second of wall time, over this epoch so far.
+        data_share: Share of that time spent waiting for batches.
     """
 
     epoch: int
@@ -24,3 +25,4 @@ class Progress:
     loss: float
     learning_rate: float
     images_per_s: float
+    data_share: float = 0.0

@@ -1,116 +1,105 @@
 """The composer: a suite becomes cells, and each cell becomes a record, in a process of its own.
 
-Suite → cells → `cell.run_cell` → record. Train cells may run side by side; cost cells run alone, after them.
-This process itself loads no torch: it starts the others and listens, and so takes no time from what is timed.
+Suite → agenda → `cell.record.run_cell` → record. Train cells may run side by side; cost cells run alone,
+after them. This process itself loads no torch: it starts the others and listens, and so takes no time from
+what is timed. Processes that torchrun started train together (`together`); cost is measured as without it.
 """
 
+import signal
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
-from swatbench.errors import MachineError
+from swatbench.agenda import Agenda, make_agenda, to_evaluate, to_measure, to_train
+from swatbench.errors import MachineError, StoreError
 from swatbench.job import Job, failed_record, now
 from swatbench.processes import ProcessDiedError, Say, Task, ask, context, run_tasks
-from swatbench.progress import Progress
-from swatbench.spec.catalog import PAIRS
-from swatbench.spec.cells import CostCell, Resolution, TrainCell, expand
-from swatbench.spec.estimate import forward_macs
+from swatbench.spec.cells import Machine, NamedWeights
 from swatbench.spec.suite import Suite
-from swatbench.store.asked import write_asked
-from swatbench.store.files import (
-    RECORD,
-    cell_folder,
-    finished_record,
-    read_record,
-    write_record,
-)
+from swatbench.store.files import RECORD, finished_record, read_record, write_record
 from swatbench.store.lock import only_run
-from swatbench.store.provenance import environment, usable_cores
-from swatbench.store.record import Environment, Record
+from swatbench.store.record import Record
+from swatbench.watcher import Outcome, Watcher, outcome
+from swatbench.world import ALONE, World, world_of
 
-PRELOAD = "swatbench.cell"
+PRELOAD = "swatbench.cell.record"
 """Imported once by the server that cells are forked off; it brings torch and timm."""
 
 
-class Watcher(Protocol):
-    """Whoever is told how a run goes; every method returns at once."""
-
-    def begin(self, cells: Sequence[TrainCell | CostCell], done: int, environment: Environment) -> None:
-        """The cells still to run, how many are finished already, and where they run."""
-
-    def start(self, cell_id: str) -> None:
-        """A cell begins."""
-
-    def progress(self, cell_id: str, progress: Progress) -> None:
-        """How far a train cell is."""
-
-    def stage(self, cell_id: str, stage: str) -> None:
-        """What a cost cell is doing."""
-
-    def note(self, cell_id: str, note: str) -> None:
-        """Something a user should know."""
-
-    def end(self, cell_id: str, record: Record) -> None:
-        """A cell has its record."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """How a run of a suite ended.
-
-    Attributes:
-        suite: Name of the suite.
-        folder: Where this machine's cells lie.
-        finished: Records written by this run.
-        skipped: Cells that were finished before.
-        failed: Records of the cells that failed.
-    """
-
-    suite: str
-    folder: Path
-    finished: tuple[Record, ...]
-    skipped: int
-    failed: tuple[Record, ...]
-
-
-def run_suite(suite: Suite, *, results: Path, watch: Watcher) -> Outcome:
-    """Run every cell of a suite that has no finished record yet.
+def run_suite(
+    suite: Suite, *, results: Path, watch: Watcher, weights: str | None = None, model: str | None = None
+) -> Outcome | None:
+    """Run every cell of a suite that has no finished record yet, or only test weights that a user names.
 
     A cell that fails gets a record of its failure, and the others go on; the next run tries it again. A train
-    cell that was interrupted goes on from its last checkpoint.
+    cell that was interrupted goes on from its last checkpoint. Under torchrun all processes call this; they
+    train and test each model together, and the first one measures cost and tells how it went.
 
     Args:
         suite: The suite.
         results: Root of all results.
         watch: Told how it goes.
+        weights: A file, timm's name with its tag, or a Hub id: then these are tested, and nothing is trained.
+        model: Name of the catalogue's model that a file's weights are of, where no record says so.
+
+    Returns:
+        How it ended; None on all but the first of several processes.
 
     Raises:
         DataError: The dataset is missing or damaged.
-        MachineError: The device that the suite asks for is not here.
+        MachineError: The device that the suite asks for is not here, or a process lost the others.
         StoreError: Results cannot be written, or another run of the suite is under way here.
     """
-    resolution, num_classes, accelerator = _resolve(suite)
-    here = environment(accelerator)
-    cells = expand(suite, resolution, num_classes=num_classes, cores=usable_cores())
-    jobs = [_job(suite, cell, results, here) for cell in cells]
-    machine = results / suite.name / here.machine
-    with only_run(machine):
-        todo = [job for job in jobs if finished_record(job.folder, job.cell.digest) is None]
-        write_asked(machine, suite, tuple(job.cell.id for job in jobs))
-        watch.begin([job.cell for job in todo], len(jobs) - len(todo), here)
-        training = _heavier_arm_first([job for job in todo if isinstance(job.cell, TrainCell)])
-        costing = [job for job in todo if isinstance(job.cell, CostCell)]
-        records = _run(training, suite.execution.jobs, watch) + _run(costing, 1, watch)
-    return Outcome(
-        suite=suite.name,
-        folder=machine,
-        finished=tuple(record for record in records if record.status == "finished"),
-        skipped=len(jobs) - len(todo),
-        failed=tuple(record for record in records if record.status == "failed"),
-    )
+    agenda_of = partial(make_agenda, suite, results=results, weights=weights)
+    world = world_of()
+    if world.size > 1:
+        return _run_together(world, suite, agenda_of, weights=weights, model=model, watch=watch)
+    machine, named = _ask(partial(_in_process_resolve, suite, weights, model))
+    agenda = agenda_of(machine, named=named)
+    with only_run(agenda.folder):
+        todo = _begin(agenda, watch)
+        jobs = suite.execution.jobs
+        records = _run_jobs(to_train(todo), jobs, watch)
+        records += _run_jobs(to_evaluate(todo), jobs, watch)
+        records += _run_jobs(to_measure(todo), 1, watch)
+    return outcome(suite.name, agenda.folder, records, skipped=len(agenda.jobs) - len(todo))
+
+
+def _run_together(
+    world: World,
+    suite: Suite,
+    agenda_of: Callable[..., Agenda],
+    *,
+    weights: str | None,
+    model: str | None,
+    watch: Watcher,
+) -> Outcome | None:
+    """Train with the other processes; the first one then measures cost by itself."""
+    from swatbench.together import run_together
+
+    with run_together(
+        world,
+        suite,
+        agenda_of=agenda_of,
+        resolve=partial(_resolve, suite, weights, model),
+        begin=partial(_begin, watch=watch),
+        watch=watch,
+    ) as done:
+        if done is None:
+            return None
+        records = done.records + _run_jobs(to_measure(done.todo), 1, watch)
+        skipped = len(done.agenda.jobs) - len(done.todo)
+        return outcome(suite.name, done.agenda.folder, records, skipped=skipped)
+
+
+def _begin(agenda: Agenda, watch: Watcher) -> list[Job]:
+    """Say what is asked and what is still to do."""
+    todo = agenda.todo()
+    agenda.write_asked()
+    watch.begin([job.cell for job in todo], len(agenda.jobs) - len(todo), agenda.environment)
+    return todo
 
 
 def profile(
@@ -145,11 +134,6 @@ def profile(
     return _ask(asked, on_stage)
 
 
-def _resolve(suite: Suite) -> tuple[Resolution, int, str | None]:
-    """What the machine decides, the classes of the data, and the name of the CUDA device in use."""
-    return _ask(partial(_in_process_resolve, suite))
-
-
 def _ask(call: Callable[[Say], Any], on_stage: Callable[[str], None] = lambda stage: None) -> Any:  # noqa: ARG005
     try:
         return ask(call, start=context(PRELOAD), on_message=on_stage)
@@ -157,47 +141,46 @@ def _ask(call: Callable[[Say], Any], on_stage: Callable[[str], None] = lambda st
         raise _death(error) from error
 
 
-def _in_process_resolve(suite: Suite, _: Say) -> tuple[Resolution, int, str | None]:
-    from swatbench.cell import resolve
+def _in_process_resolve(
+    suite: Suite, weights: str | None, model: str | None, _: Say
+) -> tuple[Machine, NamedWeights | None]:
+    return _resolve(suite, weights, model, ALONE)
 
-    return resolve(suite)
+
+def _resolve(
+    suite: Suite, weights: str | None, model: str | None, world: World
+) -> tuple[Machine, NamedWeights | None]:
+    """What the machine decides about the suite, and about the weights that the user named."""
+    from swatbench.cell.machine import resolve
+
+    machine = resolve(suite, world)
+    if weights is None:
+        return machine, None
+    from swatbench.cell.weights import find_weights
+
+    return machine, find_weights(weights, model)
 
 
 def _in_process_profile(name: str, say: Say, **asked: Any) -> dict[str, Any]:
-    from swatbench.cell import profile_by_name
+    from swatbench.cell.cost import profile_by_name
 
     return profile_by_name(name, **asked, on_stage=say).as_dict()
 
 
 def _in_process_cell(job: Job, say: Say) -> None:
-    from swatbench.cell import run_cell
+    from swatbench.cell.record import run_cell
+    from swatbench.train.epoch import TrainingStopped
 
-    run_cell(job, say)
-
-
-def _job(suite: Suite, cell: TrainCell | CostCell, results: Path, here: Environment) -> Job:
-    folder = cell_folder(results, suite.name, here.machine, cell.id)
-    return Job(suite=suite.name, cell=cell, folder=folder, environment=here)
-
-
-def _heavier_arm_first(jobs: list[Job]) -> list[Job]:
-    """The same pairs and seeds in the same order, but within each the arm with more MACs first.
-
-    Side by side, the long arm of the last pair would otherwise run alone at the end.
-    """
-    groups: dict[tuple[str, int], list[Job]] = {}
-    for job in jobs:
-        assert isinstance(job.cell, TrainCell)
-        groups.setdefault((job.cell.pair["name"], job.cell.seed), []).append(job)
-    return [job for group in groups.values() for job in sorted(group, key=_macs, reverse=True)]
+    try:
+        run_cell(job, say)
+    except StoreError as error:
+        # What cannot be written cannot be recorded either: the parent must hear it.
+        say(("error", error))
+    except TrainingStopped:
+        signal.raise_signal(signal.SIGTERM)
 
 
-def _macs(job: Job) -> int:
-    assert isinstance(job.cell, TrainCell)
-    return forward_macs(PAIRS[job.cell.pair["name"]], job.cell.parts) or 0
-
-
-def _run(jobs: Sequence[Job], side_by_side: int, watch: Watcher) -> list[Record]:
+def _run_jobs(jobs: Sequence[Job], side_by_side: int, watch: Watcher) -> list[Record]:
     by_name = {job.cell.id: job for job in jobs}
     records: list[Record] = []
     starts: dict[str, tuple[str, float]] = {}

@@ -3,8 +3,9 @@
 import pytest
 
 from swatbench.spec.catalog import PAIRS, parts_of
-from swatbench.spec.cells import Resolution, TrainCell
-from swatbench.spec.suite import Data, Recipe
+from swatbench.spec.cells import Resolution, Speed, TrainCell
+from swatbench.spec.data import Data
+from swatbench.spec.recipe import Recipe
 
 
 @pytest.fixture
@@ -18,6 +19,15 @@ def train_cell():
         data=Data(source="cifar10_subset"),
         recipe=Recipe(epochs=2, batch_size=2500, learning_rate=1e-3),
         resolution=Resolution(device="cpu", precision="fp32", fused_attention=False, data_digest="0" * 64),
+        speed=Speed(
+            tf32=False,
+            channels_last=False,
+            compile="none",
+            fused_optimizer=True,
+            gradient_checkpointing=False,
+        ),
+        micro_batch_size=2500,
+        streams=None,
         threads=1,
         deterministic=True,
     )

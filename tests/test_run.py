@@ -23,7 +23,7 @@ SUITE = {
     "seeds": [0],
     "data": {"source": "cifar10_subset"},
     "recipe": {"epochs": 1, "batch_size": 250, "learning_rate": 1e-3},
-    "execution": {"precision": "bf16", "device": "cpu", "jobs": 2},
+    "execution": {"device": "cpu", "jobs": 2},
     "cost": None,
 }
 COST = {"batch_size": 2, "max_rounds": 6, "budget_s": 5, "threads": 1, "training": False}

@@ -3,25 +3,31 @@
 Letters: B images in a batch, c channels, h rows, w columns, p pixels of padding on each side.
 """
 
+import hashlib
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, Protocol
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from swatbench.data.draws import draw_augmentation, draw_order, stream_digests
-from swatbench.data.images import Dataset
-from swatbench.errors import SuiteError
-from swatbench.spec.suite import Augmentation
+from swatbench.data.draws import draw_augmentation, draw_visits, stream_digests
+from swatbench.data.images import Dataset, Images
+from swatbench.data.mixing import Mixing
+from swatbench.data.steps import Steps
+from swatbench.spec.recipe import Augmentation
+from swatbench.world import ALONE, World
 
 
 class TrainBatches:
-    """Training batches of any epoch; call it with the epoch to get them.
+    """Training micro-batches of any epoch; call it with the epoch to get them.
 
     Attributes:
-        batch_size: Images in a batch.
-        steps_per_epoch: Batches in an epoch; the last, smaller one is dropped.
+        batch_size: Images in a step, over all processes.
+        micro_batch_size: Images B in a micro-batch.
+        steps_per_epoch: Steps in an epoch; the last, smaller one is dropped.
+        micro_batches: Micro-batches of a step on this process.
     """
 
     def __init__(
@@ -33,74 +39,112 @@ class TrainBatches:
         seed: int,
         device: torch.device,
         dtype: torch.dtype = torch.float32,
+        micro_batch_size: int | None = None,
+        mixing: Mixing | None = None,
+        world: World = ALONE,
     ) -> None:
         """Keep the training images on the device.
 
         Args:
             dataset: Images, and the mean and std to normalise them by.
             augmentation: Random changes to each image.
-            batch_size: Images in a batch.
+            batch_size: Images in a step, over all processes.
             seed: Decides the order and the changes, together with the epoch and the image's index.
             device: Where batches are made and returned.
             dtype: Type of the returned images.
+            micro_batch_size: Images in a micro-batch; null for this process's share of a step.
+            mixing: Mixes the images of a micro-batch; null for none.
+            world: This process's place among those that train together.
 
         Raises:
-            SuiteError: There are fewer images than make one batch.
+            SuiteError: There are fewer images than make one step, or its micro-batches cannot be dealt out.
         """
-        n = len(dataset.train)
-        if batch_size > n:
-            raise SuiteError(
-                f"A batch of {batch_size} images cannot be filled from {n} training images.",
-                where="recipe.batch_size",
-                fix=f"Choose {n} or less.",
-            )
+        self._steps: Final = Steps(
+            images=len(dataset.train),
+            batch_size=batch_size,
+            micro_batch_size=micro_batch_size or max(batch_size // world.size, 1),
+            world=world,
+        )
         self.batch_size: Final = batch_size
-        self.steps_per_epoch: Final = n // batch_size
+        self.micro_batch_size: Final = self._steps.micro_batch_size
+        self.steps_per_epoch: Final = self._steps.per_epoch
+        self.micro_batches: Final = self._steps.micro_batches
         self._augmentation, self._seed, self._device = augmentation, seed, device
         self._pixels = dataset.train.pixels.to(device)
         self._labels = dataset.train.labels.to(device)
         self._normalise = Normalise(dataset, device=device, dtype=dtype)
+        self._mixing = mixing
 
     def __call__(self, epoch: int, *, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        """Make the batches of one epoch, one at a time.
+        """Make this process's micro-batches of one epoch, one at a time.
 
         Args:
             epoch: Number of the epoch, from 0.
-            start: Batches to leave out at the beginning; the others stay as they are.
+            start: Steps to leave out at the beginning; the others stay as they are.
 
         Yields:
-            Images (B, c, h, w), normalised, and int64 labels (B,).
+            Images (B, c, h, w), normalised, and int64 labels (B,); float32 targets (B, K) where images are
+            mixed.
         """
-        n, seed = len(self._pixels), self._seed
-        draws = draw_augmentation(n, self._augmentation, seed=seed, epoch=epoch)
-        order, y, x, flip = (
-            torch.from_numpy(array).to(self._device)
-            for array in (draw_order(n, seed=seed, epoch=epoch), draws.y, draws.x, draws.flip)
-        )
+        order, y, x, flip = self._draw(epoch)
         padding = self._augmentation.crop_padding
-        for step in range(start, self.steps_per_epoch):
-            i = order[step * self.batch_size : (step + 1) * self.batch_size]
-            pixels = crop_and_flip(self._pixels[i], y[i], x[i], flip[i], padding=padding)
-            yield self._normalise(pixels), self._labels[i]
+        for batch in self._steps.from_step(start):
+            at = batch.places
+            i = order[at]
+            pixels = crop_and_flip(self._pixels[i], y[at], x[at], flip[at], padding=padding)
+            images, labels = self._normalise(pixels), self._labels[i]
+            if self._mixing is None:
+                yield images, labels
+            else:
+                yield self._mixing(images, labels, epoch=epoch, step=batch.step, k=batch.k)
+
+    def _draw(self, epoch: int) -> tuple[Tensor, ...]:
+        """Index, first row, first column and mirroring at each place of the epoch, each (n,)."""
+        n, seed, augmentation = len(self._pixels), self._seed, self._augmentation
+        index, copies = draw_visits(n, repeats=augmentation.repeats, seed=seed, epoch=epoch)
+        draws = [
+            draw_augmentation(n, augmentation, seed=seed, epoch=epoch, copy=copy)
+            for copy in range(augmentation.repeats)
+        ]
+        changes = (
+            np.stack([getattr(each, name) for each in draws])[copies, index] for name in ("y", "x", "flip")
+        )
+        return tuple(torch.from_numpy(array).to(self._device) for array in (index, *changes))
 
     def digests(self, epochs: int) -> tuple[str, str]:
         """SHA-256 of the order and of the augmentation draws over so many epochs (see `stream_digests`)."""
-        return stream_digests(
+        order, changes = stream_digests(
             len(self._pixels),
             self._augmentation,
             seed=self._seed,
             epochs=epochs,
-            images_per_epoch=self.steps_per_epoch * self.batch_size,
+            images_per_epoch=self._steps.images_per_epoch,
         )
+        if self._mixing is not None:
+            mixed = self._mixing.digest(self.steps_per_epoch, epochs)
+            changes = hashlib.sha256(f"{changes}{mixed}".encode()).hexdigest()
+        return order, changes
 
 
 class TestBatches:
-    """Test batches in the original order, only normalised; iterate as often as needed."""
+    """Test batches in the original order, only normalised; iterate as often as needed.
+
+    Attributes:
+        images: Test images over all processes.
+        positions: int64 array, places of this process's images in the test set, in the order they come in.
+    """
 
     __test__ = False
 
     def __init__(
-        self, dataset: Dataset, *, batch_size: int, device: torch.device, dtype: torch.dtype = torch.float32
+        self,
+        dataset: Dataset,
+        *,
+        batch_size: int,
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
+        split: Images | None = None,
+        world: World = ALONE,
     ) -> None:
         """Keep the test images on the device.
 
@@ -109,23 +153,45 @@ class TestBatches:
             batch_size: Images in a batch; the last one may be smaller.
             device: Where batches are made and returned.
             dtype: Type of the returned images.
+            split: Images to test on instead of the dataset's own.
+            world: This process's place; it tests every image whose place modulo their number is its rank.
         """
+        images = dataset.test if split is None else split
+        mine = slice(world.rank, None, world.size)
+        self.images: Final = len(images)
+        self.positions: Final = np.arange(len(images))[mine]
         self._batch_size = batch_size
-        self._pixels = dataset.test.pixels.to(device)
-        self._labels = dataset.test.labels.to(device)
+        self._pixels = images.pixels[mine].to(device)
+        self._labels = images.labels[mine].to(device)
         self._normalise = Normalise(dataset, device=device, dtype=dtype)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield images (B, c, h, w), normalised, and int64 labels (B,)."""
+        if not len(self.positions):
+            return
         pixels, labels = self._pixels.split(self._batch_size), self._labels.split(self._batch_size)
         for some, their_labels in zip(pixels, labels, strict=True):
             yield self._normalise(some), their_labels
 
 
+class Colours(Protocol):
+    """Anything that states the mean and standard deviation of its channels."""
+
+    @property
+    def mean(self) -> tuple[float, float, float]:
+        """Mean of each channel, with pixels scaled to [0, 1]."""
+        ...
+
+    @property
+    def std(self) -> tuple[float, float, float]:
+        """Standard deviation of each channel, likewise."""
+        ...
+
+
 class Normalise:
     """From uint8 pixels to numbers of mean 0 and standard deviation 1 over the training images."""
 
-    def __init__(self, dataset: Dataset, *, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(self, dataset: Colours, *, device: torch.device, dtype: torch.dtype) -> None:
         """Take mean and std from the dataset.
 
         Args:

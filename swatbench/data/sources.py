@@ -1,24 +1,41 @@
-"""The table of sources: from what a suite asks for to images in memory."""
+"""The table of sources: from what a suite asks for to images, checked before anything is trained."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from swatbench.data import cifar10, subset
+import numpy as np
+
+from swatbench.data import cifar10, folder, hugging_face, subset, tars
+from swatbench.data.cifar100 import read_cifar100
+from swatbench.data.decoded import keep_decoded
+from swatbench.data.expected import Expected, listed
+from swatbench.data.files import FileDataset, Listing
 from swatbench.data.images import Dataset
-from swatbench.spec.suite import Data
+from swatbench.errors import DataError, SuiteError
+from swatbench.spec.data import Data
 
 
-def load_dataset(data: Data) -> Dataset:
-    """Read a dataset, whole, into memory.
+def load_dataset(data: Data) -> Dataset | FileDataset:
+    """Open a dataset and refuse it unless it is whole.
 
     Args:
         data: What the suite asks for.
 
+    Returns:
+        Images in memory, or, for a source that timm opens, images that are decoded on demand.
+
     Raises:
         DataError: Something is missing, incomplete or changed; nothing of it may be trained on.
+        SuiteError: The suite asks for what this source cannot do.
     """
+    if data.opened_by_timm:
+        return _open_by_timm(data)
     return READERS[data.source](data)
+
+
+def _root(data: Data) -> Path:
+    return Path(data.root or "data").expanduser()
 
 
 def _read_cifar10_subset(data: Data) -> Dataset:
@@ -29,8 +46,7 @@ def _read_cifar10_subset(data: Data) -> Dataset:
 
 
 def _read_cifar10(data: Data) -> Dataset:
-    root = Path(data.root or "data").expanduser()
-    train, test = (cifar10.read_split(root, split) for split in (cifar10.TRAIN, cifar10.TEST))
+    train, test = (cifar10.read_split(_root(data), split) for split in (cifar10.TRAIN, cifar10.TEST))
     return Dataset(
         name=data.source, train=train, test=test, classes=cifar10.CLASSES, mean=cifar10.MEAN, std=cifar10.STD
     )
@@ -40,6 +56,71 @@ READERS: Mapping[str, Callable[[Data], Dataset]] = MappingProxyType(
     {
         "cifar10_subset": _read_cifar10_subset,
         "cifar10": _read_cifar10,
+        "cifar100": lambda data: read_cifar100(_root(data)),
     }
 )
-"""Name of a source → what reads it."""
+"""Name of a source → what reads it into memory."""
+
+
+def _list_folder(data: Data, expected: Expected) -> Listing:
+    return folder.list_split(_root(data), expected)
+
+
+def _list_shards(data: Data, expected: Expected) -> Listing:
+    return tars.list_split(data.source, _root(data), expected)
+
+
+def _list_hugging_face(data: Data, expected: Expected) -> Listing:
+    return hugging_face.list_split(data.source.partition("/")[2], expected, cache=data.root)
+
+
+LISTERS: Mapping[str, Callable[[Data, Expected], Listing]] = MappingProxyType(
+    {"folder": _list_folder, "wds": _list_shards, "hfds": _list_hugging_face}
+)
+"""First word of a source that timm opens → what lists one of its splits."""
+
+
+def _open_by_timm(data: Data) -> FileDataset:
+    if data.streamed and data.keep_decoded is True:
+        raise SuiteError(
+            "Images of shards are streamed and cannot be kept decoded.",
+            where="data.keep_decoded",
+            fix="Write false or auto.",
+        )
+    facts, lister = data.facts, LISTERS[data.source.partition("/")[0]]
+    train, test = (
+        _checked(data, Expected(name=name, images=images, num_classes=facts.num_classes), lister)
+        for name, images in ((data.train_split, facts.train_images), (data.test_split, facts.test_images))
+    )
+    _require_that_they_fit(train, test)
+    return FileDataset(
+        name=data.source,
+        train=keep_decoded(train.files, data.keep_decoded),
+        test=keep_decoded(test.files, data.keep_decoded),
+        classes=train.classes or tuple(str(label) for label in range(facts.num_classes)),
+        mean=data.mean,
+        std=data.std,
+    )
+
+
+def _checked(data: Data, expected: Expected, lister: Callable[[Data, Expected], Listing]) -> Listing:
+    listing = lister(data, expected)
+    expected.check(listing)
+    return listing
+
+
+def _require_that_they_fit(train: Listing, test: Listing) -> None:
+    """Refuse two splits of unlike classes, and two that are one."""
+    names = f"{train.files.name} and {test.files.name}"
+    only = sorted(set(train.classes) ^ set(test.classes))
+    only = only or [str(label) for label in np.setxor1d(train.labels, test.labels)]
+    if only:
+        raise DataError(
+            f"The splits {names} differ in {len(only)} of their classes ({listed(only)}).",
+            where=test.where,
+            fix="Every class needs images in both.",
+        )
+    if train.files.digest == test.files.digest:
+        raise DataError(
+            f"The splits {names} hold the same images.", where=test.where, fix="Test on other images."
+        )

@@ -1,9 +1,13 @@
-"""What this machine offers to a measurement: its device, its arithmetic, its threads, its stopwatch."""
+"""What this machine offers: its device, its arithmetic, its switches, its threads, its stopwatch."""
 
+import os
 import re
+import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +15,10 @@ import torch
 
 from swatbench.errors import MachineError
 from swatbench.measure.latency import Stopwatch, wall_stopwatch
+from swatbench.precision import DTYPES as TORCH_DTYPES
 from swatbench.precision import Precision
+from swatbench.spec.cells import Speed
+from swatbench.spec.execution import Execution
 
 Device = Literal["cpu", "cuda"]
 
@@ -19,7 +26,7 @@ _CPUINFO = Path("/proc/cpuinfo")
 _BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 """Names that Linux gives to bf16 arithmetic: the first two on x86, the last on ARM."""
 
-DTYPES: dict[Precision, str] = {"fp32": "float32", "bf16": "bfloat16"}
+DTYPES: dict[Precision, str] = {name: str(dtype).partition(".")[2] for name, dtype in TORCH_DTYPES.items()}
 """Precision → name of torch's type that matrix products are computed in."""
 
 
@@ -41,12 +48,13 @@ def resolve_device(device: Literal["auto", "cpu", "cuda"]) -> Device:
 
 
 def resolve_precision(
-    precision: Literal["auto", "fp32", "bf16"], device: Device, *, cpuinfo: Path = _CPUINFO
+    precision: Literal["auto", "fp32", "bf16", "fp16"], device: Device, *, cpuinfo: Path = _CPUINFO
 ) -> Precision:
-    """Choose the autocast type: `auto` takes bf16 only where the hardware computes in it.
+    """Choose the autocast type: `auto` takes bf16 only where the hardware computes in it, and never fp16.
 
     Args:
-        precision: What was asked for; bf16 is granted on any machine, though emulated bf16 is slow.
+        precision: What was asked for. bf16 and fp16 are granted on any machine; where the hardware does not
+            compute in them they are emulated, which is slower than fp32 (ADR 17 has numbers of a CPU).
         device: The device that `resolve_device` gave.
         cpuinfo: File in Linux's format that lists the processor's features.
     """
@@ -55,6 +63,48 @@ def resolve_precision(
     if device == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     return "bf16" if _BF16_FLAGS & _cpu_features(cpuinfo) else "fp32"
+
+
+def resolve_switches(execution: Execution, device: Device) -> Speed:
+    """Choose what trades time and memory in training: `auto` as was measured (ADR 17).
+
+    Args:
+        execution: What was asked for.
+        device: The device that `resolve_device` gave.
+
+    Raises:
+        MachineError: torch.compile is asked for, and what it needs is not here.
+    """
+    if execution.compile != "none":
+        _require_compiler(device)
+    return Speed(
+        tf32=execution.tf32,
+        channels_last=execution.channels_last is True,
+        compile=execution.compile,
+        fused_optimizer=execution.fused_optimizer is not False,
+        gradient_checkpointing=execution.gradient_checkpointing,
+    )
+
+
+def cpp_compiler() -> str | None:
+    """Path of the C++ compiler that torch.compile calls for a CPU; None where there is none.
+
+    It is what `CXX` names, else g++, clang++ on macOS or cl on Windows, as in `torch._inductor.config`.
+    """
+    usual = {"darwin": "clang++", "win32": "cl"}.get(sys.platform, "g++")
+    return shutil.which(os.environ.get("CXX", usual))
+
+
+def _require_compiler(device: Device) -> None:
+    if device == "cpu" and cpp_compiler() is None:
+        what = "torch.compile needs a C++ compiler on the CPU, and there is none."
+        fix = "Install g++, let CXX name a compiler, or use `compile: none`."
+    elif device == "cuda" and find_spec("triton") is None:
+        what = "torch.compile needs triton on CUDA, and it is not installed."
+        fix = "Install the triton of this torch, or use `compile: none`."
+    else:
+        return
+    raise MachineError(what, where="execution.compile", fix=fix)
 
 
 def _cpu_features(cpuinfo: Path) -> frozenset[str]:

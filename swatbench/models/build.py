@@ -22,7 +22,7 @@ _FEATURES: Mapping[str, Mapping[str, Any]] = {
     "deit": {"out_indices": 3, "feature_cls": "getter"},
     "mixer": {"out_indices": 3, "feature_cls": "getter"},
     "resmlp": {"out_indices": 3, "feature_cls": "getter"},
-    "swin": {"out_indices": (0, 1, 2, 3), "flatten_sequential": True},
+    "swin": {"flatten_sequential": True},
     "van": {"out_indices": (0, 1, 2, 3), "feature_cls": "getter"},
 }
 """Family → how timm takes features of its models, which depends on its wrapper and not on the model."""
@@ -97,9 +97,15 @@ def create_registered(
         partial(_without_traits, pair, parts),
         name,
         pretrained,
-        feature_cfg=dict(_FEATURES[pair["family"]]),
+        feature_cfg=_features(pair, kwargs),
         **kwargs,
     )
+
+
+def _features(pair: Mapping[str, Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """How timm takes features of a model; of a Swin, one of every stage that it has."""
+    depths = {"depths": (0, 0, 0, 0), **pair["timm_kwargs"], **kwargs}["depths"]
+    return {"out_indices": tuple(range(len(depths))), **_FEATURES[pair["family"]]}
 
 
 def _without_traits(pair: Mapping[str, Any], parts: Collection[str], **kwargs: Any) -> Any:

@@ -1,12 +1,13 @@
-"""Whether two training runs may be compared: everything but the arm and its parts must agree."""
+"""Whether two runs or two tests may be compared: everything but the arm and its parts must agree."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from swatbench.report.selection import Trained
+from swatbench.report.selection import Tested, Trained
+from swatbench.store.files import Stored
 
-_OF_THE_ARM = frozenset({"arm", "parts"})
-"""What of a cell may differ between the arms of a pair."""
+_OF_THE_ARM = frozenset({"arm", "parts", "weights"})
+"""What of a cell may differ between the arms of a pair; `weights` says which trained arm is tested."""
 
 _NAMED = 3
 """Parameters that are named when initial values differ; the rest are counted."""
@@ -21,14 +22,19 @@ def disagreements(reference: Trained, arm: Trained) -> tuple[str, ...]:
     Parameters that both runs have by the same name and shape must start from the same values, and there must
     be some.
     """
-    return (*_asked(reference, arm), *_seen(reference, arm))
+    return (*_asked(reference.stored, arm.stored), *_seen(reference, arm))
 
 
-def _asked(reference: Trained, arm: Trained) -> Iterator[str]:
-    ours, theirs = reference.stored.record.cell, arm.stored.record.cell
+def unlike_tests(reference: Tested, arm: Tested) -> tuple[str, ...]:
+    """Say in what two tests of trained models differ that ought to be shared; nothing of their training."""
+    return tuple(_asked(reference.stored, arm.stored))
+
+
+def _asked(reference: Stored, arm: Stored) -> Iterator[str]:
+    ours, theirs = reference.record.cell, arm.record.cell
     # Whatever a cell holds must agree, so a field that is added later is compared without a change here.
     for topic in sorted((ours.keys() | theirs.keys()) - _OF_THE_ARM):
-        changed = list(_changes(_flat(ours.get(topic)), _flat(theirs.get(topic))))
+        changed = list(_changes(flat(ours.get(topic)), flat(theirs.get(topic))))
         if changed:
             yield f"{topic} differs ({', '.join(changed)})"
 
@@ -41,6 +47,8 @@ def _seen(reference: Trained, arm: Trained) -> Iterator[str]:
         yield "order of the images differs"
     if ours.augmentation_sha256 != theirs.augmentation_sha256:
         yield "augmentation differs"
+    if ours.weights != theirs.weights:
+        yield f"weights that were tested differ ({ours.weights} and {theirs.weights})"
     if ours.test_images != theirs.test_images:
         yield f"number of test images differs ({ours.test_images} and {theirs.test_images})"
     if not ours.shared_init_sha256.keys() & theirs.shared_init_sha256.keys():
@@ -66,11 +74,9 @@ def _short(value: Any) -> str:
     return f"{value[:10]}…" if isinstance(value, str) and len(value) == _DIGEST else str(value)
 
 
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+def flat(value: Any, prefix: str = "") -> dict[str, Any]:
     """Dotted key → value; a value that is no mapping stands under the empty key."""
     if not isinstance(value, Mapping):
         return {prefix: value}
     below = f"{prefix}." if prefix else ""
-    return {
-        name: item for key, inner in value.items() for name, item in _flat(inner, f"{below}{key}").items()
-    }
+    return {name: item for key, inner in value.items() for name, item in flat(inner, f"{below}{key}").items()}

@@ -19,7 +19,10 @@ INK, MUTED, RULE, PAPER = "#1c2129", "#7b8490", "#d5dae1", "#ffffff"
 """Text and axes, published points, grid, and the inside of open markers."""
 
 SERIES = ("#0072b2", "#d55e00", "#008563", "#b2508c", "#946800", "#2f8ac0", "#7a4fb0", "#6d6a3c")
-"""One colour a pair; told apart with the common kinds of colour blindness (after Okabe and Ito)."""
+"""One colour a pair; told apart with the common kinds of colour blindness (after Okabe and Ito).
+
+Pairs beyond these take the colours again with a dot (`Shade`), so 16 pairs can be told apart.
+"""
 
 MARKERS = ("o", "o", "s", "^", "D", "v", "P", "X")
 """One shape an arm; the first is the reference's, and the only one that is drawn open."""
@@ -36,6 +39,13 @@ LINES: tuple[Any, ...] = (
 )
 """One line style an arm; the first is the reference's."""
 
+_DOT = {
+    "marker": "o",
+    "markersize": 2.6,
+    "markerfacecolor": INK,
+    "markeredgecolor": INK,
+    "markeredgewidth": 0,
+}
 _STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
@@ -63,6 +73,19 @@ _VARIABLES = {
     **{colour: f"var(--series-{index})" for index, colour in enumerate(SERIES)},
 }
 _ID = re.compile(r'(\bid="|url\(#|xlink:href="#)')
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shade:
+    """How a pair is told from the others in every figure.
+
+    Attributes:
+        colour: One of `SERIES`.
+        dotted: Whether its markers hold a dot and its lines carry dots.
+    """
+
+    colour: str
+    dotted: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,9 +147,26 @@ def draw(
         return Drawing(name=name, title=title, caption=caption, alt=alt, svg=_svg(figure), png=_png(figure))
 
 
-def colour_key(shades: dict[str, str]) -> list[Line2D]:
-    """Entries of a legend that say which colour is which pair."""
-    return [Line2D([], [], color=shade, linewidth=4, label=pair) for pair, shade in shades.items()]
+def colour_key(shades: dict[str, Shade]) -> list[Line2D]:
+    """Entries of a legend that say which colour is which pair, with a dot where it has one."""
+    return [
+        Line2D([], [], color=shade.colour, linewidth=4, label=pair, **(_DOT if shade.dotted else {}))
+        for pair, shade in shades.items()
+    ]
+
+
+def dot(axes: Axes, x: float, y: float, shade: Shade) -> None:
+    """Put the dot of a pair that has one into its marker at (x, y)."""
+    if shade.dotted:
+        # A light dot would make a filled marker look like another pair's open one.
+        axes.plot(x, y, marker="o", markersize=2.6, markeredgewidth=0, color=INK, zorder=4)
+
+
+def dots_along(shade: Shade, epochs: int) -> dict[str, Any]:
+    """What makes a line of so many points carry the dots of a pair that has them."""
+    if not shade.dotted:
+        return {"marker": "."} if epochs == 1 else {}
+    return {**_DOT, "markersize": 3.2, "markevery": max(1, epochs // 8)}
 
 
 def look_of(others: Sequence[str], arm: str, looks: int, *, reference: bool) -> int:
@@ -134,9 +174,12 @@ def look_of(others: Sequence[str], arm: str, looks: int, *, reference: bool) -> 
     return 0 if reference else 1 + others.index(arm) % (looks - 1)
 
 
-def colours(pairs: Sequence[str]) -> dict[str, str]:
-    """Pair → its colour, the same in every figure of a report."""
-    return {pair: SERIES[index % len(SERIES)] for index, pair in enumerate(pairs)}
+def colours(pairs: Sequence[str]) -> dict[str, Shade]:
+    """Pair → how it looks, the same in every figure of a report; no two of 16 pairs look alike."""
+    return {
+        pair: Shade(colour=SERIES[index % len(SERIES)], dotted=index // len(SERIES) % 2 == 1)
+        for index, pair in enumerate(pairs)
+    }
 
 
 def _svg(figure: Figure) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from swatbench.report.selection import Measured, Trained
+from swatbench.report.selection import Measured, Tested, Trained, WellFormed
 from swatbench.store.asked import Asked
 from swatbench.store.files import Stored
 
@@ -31,65 +31,69 @@ class Chosen:
     """The records of one machine, sorted by whether they are shown.
 
     Attributes:
-        trained: Training runs that are shown.
-        measured: Cost measurements that are shown.
+        found: Finished records that are shown.
         failed: Failed cells that are shown.
         left_out: All others.
     """
 
-    trained: tuple[Trained, ...]
-    measured: tuple[Measured, ...]
+    found: WellFormed
     failed: tuple[Stored, ...]
     left_out: tuple[LeftOut, ...]
 
 
-ItemT = TypeVar("ItemT", Trained, Measured)
+ItemT = TypeVar("ItemT", Trained, Tested, Measured)
 
 
-def choose(
-    trained: Sequence[Trained], measured: Sequence[Measured], failed: Sequence[Stored], asked: Asked | None
-) -> Chosen:
+def choose(found: WellFormed, failed: Sequence[Stored], asked: Asked | None) -> Chosen:
     """Sort the records of one machine by whether they are shown.
 
     Args:
-        trained: Its training runs.
-        measured: Its cost measurements.
+        found: Its finished records.
         failed: Its failed cells.
         asked: What its last run asked for: those cells are shown and no others. Where None, the configuration
             of the newest record of each pair and arm is shown, and every failure.
     """
-    return _newest(trained, measured, failed) if asked is None else _asked(trained, measured, failed, asked)
+    return _newest(found, failed) if asked is None else _asked(found, failed, asked)
 
 
-def _asked(
-    trained: Sequence[Trained], measured: Sequence[Measured], failed: Sequence[Stored], asked: Asked
-) -> Chosen:
-    cells = frozenset(asked.cells)
-    every = (*(item.stored for item in (*trained, *measured)), *failed)
+def _asked(found: WellFormed, failed: Sequence[Stored], asked: Asked) -> Chosen:
+    cells = frozenset((*asked.cells, *asked.named))
+
+    def wanted(stored: Stored) -> bool:
+        return stored.record.cell_id in cells
+
     return Chosen(
-        trained=tuple(run for run in trained if run.stored.record.cell_id in cells),
-        measured=tuple(cost for cost in measured if cost.stored.record.cell_id in cells),
-        failed=tuple(stored for stored in failed if stored.record.cell_id in cells),
+        found=found.where(wanted),
+        failed=tuple(stored for stored in failed if wanted(stored)),
         left_out=tuple(
-            LeftOut(stored=stored, why=NOT_ASKED) for stored in every if stored.record.cell_id not in cells
+            LeftOut(stored=stored, why=NOT_ASKED) for stored in (*found.stored, *failed) if not wanted(stored)
         ),
     )
 
 
-def _newest(trained: Sequence[Trained], measured: Sequence[Measured], failed: Sequence[Stored]) -> Chosen:
-    runs, old_runs = _split([(run, (run.pair, run.cell.arm)) for run in trained])
-    costs, old_costs = _split([(cost, cost.pair) for cost in measured])
-    older = (*(run.stored for run in old_runs), *(cost.stored for cost in old_costs))
+def _newest(found: WellFormed, failed: Sequence[Stored]) -> Chosen:
+    old_runs = _older([(run, (run.pair, run.cell.arm)) for run in found.trained])
+    gone = {run.stored.record.digest for run in old_runs}
+    orphans = [test for test in found.tested if test.cell.weights in gone]
+    left = [test for test in found.tested if test.cell.weights not in gone]
+    old_tests = _older([(test, (test.pair, test.cell.arm, test.test, _origin(test))) for test in left])
+    old_costs = _older([(cost, cost.pair) for cost in found.measured])
+    older = [item.stored for item in (*old_runs, *orphans, *old_tests, *old_costs)]
+    folders = {stored.folder for stored in older}
     return Chosen(
-        trained=tuple(runs),
-        measured=tuple(costs),
+        found=found.where(lambda stored: stored.folder not in folders),
         failed=tuple(failed),
         left_out=tuple(LeftOut(stored=stored, why=OLDER) for stored in older),
     )
 
 
-def _split(keyed: list[tuple[ItemT, Hashable]]) -> tuple[list[ItemT], list[ItemT]]:
-    """Items of the newest configuration of their key, and the others, in the order of arrival."""
+def _origin(test: Tested) -> str | None:
+    """What tells weights from elsewhere apart, which have no seed."""
+    return test.cell.weights if test.cell.seed is None else None
+
+
+def _older(keyed: list[tuple[ItemT, Hashable]]) -> list[ItemT]:
+    """Items whose configuration is not the newest of their key, in the order of arrival."""
     groups: dict[Hashable, list[ItemT]] = defaultdict(list)
     for item, key in keyed:
         groups[key].append(item)
@@ -97,5 +101,4 @@ def _split(keyed: list[tuple[ItemT, Hashable]]) -> tuple[list[ItemT], list[ItemT
         key: max(group, key=lambda item: (item.stored.record.started_at, item.configuration)).configuration
         for key, group in groups.items()
     }
-    kept = [item for item, key in keyed if item.configuration == current[key]]
-    return kept, [item for item, key in keyed if item.configuration != current[key]]
+    return [item for item, key in keyed if item.configuration != current[key]]

@@ -1,16 +1,13 @@
 """Records → comparisons: each arm of a pair against its reference, and which were refused and why."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from swatbench.errors import SwatbenchError
+from swatbench.report.accuracy import Accuracy, answers_of, difference
 from swatbench.report.agreement import disagreements
-from swatbench.report.selection import Measured, Trained
+from swatbench.report.selection import Measured, Tested, Trained
 from swatbench.report.versions import unlike_versions
-from swatbench.stats.accuracy import ImageDifference, SeedDifference, across_images, across_seeds
 from swatbench.stats.ratios import Ratio, paired_ratio
 from swatbench.store.record import ArmCost, Timing
 
@@ -23,7 +20,8 @@ class Refusal:
         pair: Name of the pair.
         arm: Arm that was not compared with its reference.
         seed: Seed, or None where it concerns cost or all seeds.
-        what: `accuracy`, `accuracy across images`, `accuracy with cost`, `inference time` or `training time`.
+        what: `accuracy`, `accuracy across images`, `accuracy with cost`, `inference time` or `training time`;
+            of a further test set, its name after the first two.
         why: What stood against it.
     """
 
@@ -32,23 +30,6 @@ class Refusal:
     seed: int | None
     what: str
     why: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accuracy:
-    """How an arm's accuracy differs from its reference's.
-
-    Attributes:
-        seeds: Across seeds.
-        images: Across images, or None where per-image predictions could not be paired.
-        compared: Seeds of the runs that were compared.
-        unlike: In what versions and commits the two sides differ, in words.
-    """
-
-    seeds: SeedDifference
-    images: ImageDifference | None
-    compared: tuple[int, ...]
-    unlike: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +90,7 @@ class PairRuns:
         arms: Arms with a record, the reference first.
         trained: Training runs.
         measured: The cost measurement, or None.
+        tested: Trained models on further test sets.
     """
 
     pair: str
@@ -116,6 +98,7 @@ class PairRuns:
     arms: tuple[str, ...]
     trained: tuple[Trained, ...]
     measured: Measured | None
+    tested: tuple[Tested, ...] = ()
 
     def runs(self, arm: str | None) -> dict[int, Trained]:
         """Seed → run of this arm."""
@@ -154,15 +137,14 @@ def _accuracy(runs: PairRuns, arm: str, refusals: list[Refusal]) -> Accuracy | N
             refusals.append(Refusal(pair=runs.pair, arm=arm, seed=seed, what="accuracy", why=why))
     if not compared:
         return None
-    return Accuracy(
-        seeds=across_seeds(
-            [reference.result.top1_percent for reference, _ in compared],
-            [run.result.top1_percent for _, run in compared],
-        ),
-        images=_images(runs.pair, arm, compared, refusals),
-        compared=tuple(run.cell.seed for _, run in compared),
-        unlike=unlike_versions(compared),
+    accuracy, unpaired = difference(
+        [(answers_of(reference), answers_of(run)) for reference, run in compared],
+        unlike_versions([(run.cell.seed, reference.stored, run.stored) for reference, run in compared]),
     )
+    if unpaired:
+        what = "accuracy across images"
+        refusals.append(Refusal(pair=runs.pair, arm=arm, seed=unpaired.seed, what=what, why=unpaired.why))
+    return accuracy
 
 
 def _why_not(reference: Trained | None, arm: Trained | None, name: str | None) -> str | None:
@@ -171,43 +153,6 @@ def _why_not(reference: Trained | None, arm: Trained | None, name: str | None) -
     if arm is None:
         return "this arm has no finished record of this seed here"
     return "; ".join(disagreements(reference, arm)) or None
-
-
-def _images(
-    pair: str, arm: str, compared: Sequence[tuple[Trained, Trained]], refusals: list[Refusal]
-) -> ImageDifference | None:
-    references: list[NDArray[np.bool_]] = []
-    arms: list[NDArray[np.bool_]] = []
-    labels: NDArray[np.int64] | None = None
-    for reference, run in compared:
-        try:
-            (own, right), (other, arm_right) = _correct(reference), _correct(run)
-        except (SwatbenchError, OSError, ValueError, KeyError) as error:
-            why = f"predictions cannot be read: {error}"
-        else:
-            labels = own if labels is None else labels
-            if np.array_equal(own, labels) and np.array_equal(other, labels):
-                references.append(right)
-                arms.append(arm_right)
-                continue
-            why = "the test images differ or come in another order"
-        what = "accuracy across images"
-        refusals.append(Refusal(pair=pair, arm=arm, seed=run.cell.seed, what=what, why=why))
-        return None
-    return across_images(np.stack(references), np.stack(arms))
-
-
-def _correct(run: Trained) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Labels and whether each image was answered rightly, both of shape (images,)."""
-    predictions = run.stored.predictions()
-    label = predictions["label"]
-    correct = predictions["predicted"] == label
-    if label.shape != (run.result.test_images,) or correct.sum() != run.result.correct:
-        raise ValueError(
-            f"they hold {int(correct.sum())} correct of {label.size} images, "
-            f"the record says {run.result.correct} of {run.result.test_images}"
-        )
-    return label, correct
 
 
 def _cost(runs: PairRuns, arm: str, refusals: list[Refusal]) -> CostRatios | None:

@@ -6,6 +6,7 @@ from swatbench.report.points import points
 from swatbench.report.scatter import AXES, scatter
 from swatbench.report.section import Section
 from swatbench.report.timing import time_ratios
+from swatbench.report.weights import weights_of
 
 
 def figures(section: Section, suffix: str = "") -> tuple[Drawing, ...]:
@@ -16,9 +17,10 @@ def figures(section: Section, suffix: str = "") -> tuple[Drawing, ...]:
         suffix: End of each file's name, where there are several machines.
     """
     shades = colours([runs.pair for runs in section.pairs])
+    weights = weights_of(section.pairs)
     found = curves(section)
     drawings = (
-        *(scatter(axis, points(section), shades, suffix) for axis in AXES),
+        *(scatter(axis, points(section), shades, suffix, weights=weights) for axis in AXES),
         accuracy_curves(found, shades, suffix),
         loss_curves(found, shades, suffix),
         time_ratios(section, shades, suffix),

@@ -82,7 +82,8 @@ def refusals_table(sections: Sequence[Section]) -> Table:
     )
     note = (
         "Two runs are compared only when they were asked the same but for the arm, and drew the same images, "
-        "augmentation and initial values. Versions and commits may differ: the comparison then says so."
+        "augmentation and initial values. Versions, commits and the number of processes may differ: the "
+        "comparison then says so."
     )
     return make_table("not_compared", "Not compared", note, columns, rows)
 

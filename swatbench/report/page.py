@@ -18,8 +18,10 @@ from markupsafe import Markup
 
 from swatbench.report import words
 from swatbench.report.canvas import Drawing
+from swatbench.report.classes import classes_table
 from swatbench.report.costs import cost_table, ratios_table
 from swatbench.report.departures import departures
+from swatbench.report.evaluations import evaluations_table, further_table
 from swatbench.report.export import csv_text, escape_markdown, markdown_text, tex_text
 from swatbench.report.figures import figures
 from swatbench.report.ledger import (
@@ -31,11 +33,14 @@ from swatbench.report.ledger import (
     refusals_table,
 )
 from swatbench.report.points import points, unbeaten
+from swatbench.report.recipes import recipes_table
 from swatbench.report.section import Section, sections
 from swatbench.report.selection import WellFormed, parse
 from swatbench.report.sentences import MAC, Sentence, measured_in_words, sentence, tally
 from swatbench.report.table import Table
 from swatbench.report.tables import accuracy_table, differences_table, means_table
+from swatbench.report.training import training_table
+from swatbench.report.weights import told
 from swatbench.store.asked import Asked, read_asked
 from swatbench.store.atomic import write_bytes_atomic
 from swatbench.store.files import Listing, Stored, read_suite
@@ -51,6 +56,7 @@ class Chapter:
         machine: Name of the machine's folder.
         sentences: What each comparison says.
         silence: Why there is no sentence, where there is none.
+        weights: Which weights the accuracies are of, or an empty text.
         departures: Settings of pairs that are not the catalogue's, or an empty text.
         frontier: Arms that no other beats in both accuracy and MACs, or an empty text.
         figures: Drawings.
@@ -59,6 +65,7 @@ class Chapter:
     machine: str
     sentences: tuple[Sentence, ...]
     silence: str
+    weights: str
     departures: str
     frontier: str
     figures: tuple[Drawing, ...]
@@ -81,7 +88,7 @@ def render(results: Path, reports: Path, suite: str) -> Path:
     listing = read_suite(results, suite)
     parsed = parse(listing.finished)
     asked = asked_of(results / suite)
-    found = sections(parsed.trained, parsed.measured, listing.failed, asked)
+    found = sections(parsed, listing.failed, asked)
     folder = reports / suite
     tables = _tables(found, _damaged(listing, parsed, folder), folder)
     chapters = tuple(_chapter(section, alone=len(found) == 1) for section in found)
@@ -108,9 +115,14 @@ def _tables(found: Sequence[Section], damaged: Sequence[tuple[str, str]], folder
     return (
         means_table(found),
         differences_table(found),
+        further_table(found),
+        classes_table(found),
+        evaluations_table(found, link),
         ratios_table(found),
         cost_table(found, link),
         accuracy_table(found, link),
+        training_table(found, link),
+        recipes_table(found),
         refusals_table(found),
         failures_table(found, link),
         left_out_table(found, link),
@@ -126,6 +138,7 @@ def _chapter(section: Section, *, alone: bool) -> Chapter:
         machine=section.machine,
         sentences=tuple(sentence(item) for item in section.comparisons),
         silence=_silence(section),
+        weights=told(section.pairs),
         departures=words.listed([*departures(section)]),
         frontier=words.listed(best) if len(best) > 1 else "",
         figures=figures(section, "" if alone else f"-{section.machine}"),

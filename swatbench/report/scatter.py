@@ -9,9 +9,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, NullFormatter
 
 from swatbench.report import words
-from swatbench.report.canvas import INK, MARKERS, MUTED, PAPER, Drawing, colour_key, draw, look_of
+from swatbench.report.canvas import INK, MARKERS, MUTED, PAPER, Drawing, Shade, colour_key, dot, draw, look_of
 from swatbench.report.points import Point
 from swatbench.report.published import Published, published_for
+from swatbench.report.weights import Weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,14 +68,17 @@ _WIDE = 20
 """Ratio of the largest cost to the smallest above which a linear axis would crowd the small ones."""
 
 
-def scatter(axis: Axis, found: Sequence[Point], shades: dict[str, str], suffix: str) -> Drawing | None:
+def scatter(
+    axis: Axis, found: Sequence[Point], shades: dict[str, Shade], suffix: str, *, weights: Weights
+) -> Drawing | None:
     """Draw accuracy against one cost, or nothing where no point has that cost.
 
     Args:
         axis: The cost.
         found: Points, the reference of a pair first.
-        shades: Pair → colour.
+        shades: Pair → its look.
         suffix: End of the file's name.
+        weights: Which weights the accuracies are of.
     """
     shown = [(x, point) for point in found if (x := axis.value(point)) is not None]
     if not shown:
@@ -91,7 +95,7 @@ def scatter(axis: Axis, found: Sequence[Point], shades: dict[str, str], suffix: 
         axes.set_xlabel(axis.label)
         axes.xaxis.set_major_formatter(EngFormatter(unit=axis.unit))
         axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.set_ylabel("Top-1 accuracy, %")
+        axes.set_ylabel(f"Top-1 accuracy{weights.short}, %")
         axes.margins(0.12)
 
     logarithmic = " The axis of cost is logarithmic." if wide else ""
@@ -102,7 +106,8 @@ def scatter(axis: Axis, found: Sequence[Point], shades: dict[str, str], suffix: 
         legend=_legend([point for _, point in shown], shades, with_published=bool(paper)),
         title=f"Accuracy against {axis.noun}.",
         caption="Mean over seeds; bars span the lowest and the highest seed. "
-        f"An arrow leads from a reference (open) to each arm compared with it (filled).{grey}{logarithmic}",
+        f"An arrow leads from a reference (open) to each arm compared with it (filled).{grey}{logarithmic} "
+        f"{weights.told}",
         alt=f"Top-1 accuracy against {axis.noun}: " + "; ".join(_spoken(x, point) for x, point in shown),
     )
 
@@ -113,7 +118,7 @@ def _paper(axis: Axis, pairs: Sequence[str]) -> list[tuple[float, Published]]:
     return [(axis.published(point), point) for point in published_for(pairs)]
 
 
-def _legend(shown: Sequence[Point], shades: dict[str, str], *, with_published: bool) -> list[Line2D]:
+def _legend(shown: Sequence[Point], shades: dict[str, Shade], *, with_published: bool) -> list[Line2D]:
     entries = colour_key({point.pair: shades[point.pair] for point in shown})
     others = _others(shown)
     for arm, reference in dict.fromkeys((point.arm, point.is_reference) for point in shown):
@@ -138,16 +143,17 @@ def _look(others: Sequence[str], arm: str, shade: str, *, reference: bool) -> di
     }
 
 
-def _paint_points(axes: Axes, shown: Sequence[tuple[float, Point]], shades: dict[str, str]) -> None:
+def _paint_points(axes: Axes, shown: Sequence[tuple[float, Point]], shades: dict[str, Shade]) -> None:
     others = _others([point for _, point in shown])
     references = {point.pair: (x, point.top1_percent) for x, point in shown if point.is_reference}
     for x, point in shown:
         shade, y = shades[point.pair], point.top1_percent
         if point.compared and point.pair in references:
-            _arrow(axes, references[point.pair], (x, y), shade)
+            _arrow(axes, references[point.pair], (x, y), shade.colour)
         spread = [[y - point.lowest_percent], [point.highest_percent - y]] if point.seeds > 1 else None
-        look = _look(others, point.arm, shade, reference=point.is_reference)
+        look = _look(others, point.arm, shade.colour, reference=point.is_reference)
         axes.errorbar(x, y, yerr=spread, capsize=3, zorder=3, **look)
+        dot(axes, x, y, shade)
 
 
 def _paint_published(axes: Axes, paper: Sequence[tuple[float, Published]]) -> None:

@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from swatbench.report.choice import Chosen, LeftOut, choose
+from swatbench.report.choice import LeftOut, choose
 from swatbench.report.comparison import Comparison, PairRuns, Refusal, compare
-from swatbench.report.selection import Measured, Trained
+from swatbench.report.further import FurtherComparison, compare_further
+from swatbench.report.selection import Measured, Tested, Trained, WellFormed
 from swatbench.spec.catalog import ARMS, PAIRS
 from swatbench.store.asked import Asked
 from swatbench.store.files import Stored
@@ -19,6 +20,7 @@ class Section:
         machine: Name of the machine's folder.
         pairs: What is reported of each pair, in the catalogue's order.
         comparisons: Each arm against its reference.
+        further: The same on further test sets.
         refusals: Rows that were not compared.
         left_out: Records that the suite does not ask for any more; nothing rests on them.
         failed: Cells that failed.
@@ -27,6 +29,7 @@ class Section:
     machine: str
     pairs: tuple[PairRuns, ...]
     comparisons: tuple[Comparison, ...]
+    further: tuple[FurtherComparison, ...]
     refusals: tuple[Refusal, ...]
     left_out: tuple[LeftOut, ...]
     failed: tuple[Stored, ...]
@@ -35,36 +38,20 @@ class Section:
     def reported(self) -> tuple[Stored, ...]:
         """Records that the section rests on."""
         trained = [run.stored for runs in self.pairs for run in runs.trained]
-        return (*trained, *(runs.measured.stored for runs in self.pairs if runs.measured))
+        tested = [test.stored for runs in self.pairs for test in runs.tested]
+        return (*trained, *tested, *(runs.measured.stored for runs in self.pairs if runs.measured))
 
 
-def sections(
-    trained: Sequence[Trained],
-    measured: Sequence[Measured],
-    failed: Sequence[Stored],
-    asked: Mapping[str, Asked],
-) -> tuple[Section, ...]:
+def sections(found: WellFormed, failed: Sequence[Stored], asked: Mapping[str, Asked]) -> tuple[Section, ...]:
     """Sort records by machine and compare within each; machines by name.
 
     Args:
-        trained: Training runs.
-        measured: Cost measurements.
+        found: Finished records.
         failed: Cells that failed.
         asked: Machine → what its last run asked for, where that is known.
     """
-    stored = [*(run.stored for run in trained), *(cost.stored for cost in measured), *failed]
-    return tuple(
-        _section(
-            machine,
-            choose(
-                [run for run in trained if machine_of(run.stored) == machine],
-                [cost for cost in measured if machine_of(cost.stored) == machine],
-                [cell for cell in failed if machine_of(cell) == machine],
-                asked.get(machine),
-            ),
-        )
-        for machine in sorted({machine_of(item) for item in stored})
-    )
+    machines = sorted({machine_of(stored) for stored in (*found.stored, *failed)})
+    return tuple(_section(machine, found, failed, asked.get(machine)) for machine in machines)
 
 
 def machine_of(stored: Stored) -> str:
@@ -72,23 +59,22 @@ def machine_of(stored: Stored) -> str:
     return stored.folder.parent.name
 
 
-def _section(machine: str, chosen: Chosen) -> Section:
-    names = _ordered({item.pair for item in (*chosen.trained, *chosen.measured)}, list(PAIRS))
-    pairs = tuple(
-        _pair_runs(
-            name,
-            [run for run in chosen.trained if run.pair == name],
-            next((cost for cost in chosen.measured if cost.pair == name), None),
-        )
-        for name in names
+def _section(machine: str, found: WellFormed, failed: Sequence[Stored], asked: Asked | None) -> Section:
+    chosen = choose(
+        found.where(lambda stored: machine_of(stored) == machine),
+        [stored for stored in failed if machine_of(stored) == machine],
+        asked,
     )
+    pairs = _pairs(chosen.found)
     compared = [compare(pair) for pair in pairs]
+    further = [compare_further(pair) for pair in pairs]
     return Section(
         machine=machine,
         pairs=pairs,
         comparisons=tuple(item for comparisons, _ in compared for item in comparisons),
+        further=tuple(item for comparisons, _ in further for item in comparisons),
         refusals=(
-            *(item for _, refusals in compared for item in refusals),
+            *(item for _, refusals in (*compared, *further) for item in refusals),
             *(item for pair in pairs for item in _mismatched_cost(pair)),
         ),
         left_out=chosen.left_out,
@@ -96,8 +82,23 @@ def _section(machine: str, chosen: Chosen) -> Section:
     )
 
 
-def _pair_runs(pair: str, trained: list[Trained], measured: Measured | None) -> PairRuns:
-    parts = {run.cell.arm: run.cell.parts for run in trained}
+def _pairs(found: WellFormed) -> tuple[PairRuns, ...]:
+    every = (*found.trained, *found.tested, *found.measured)
+    return tuple(
+        _pair_runs(
+            name,
+            [run for run in found.trained if run.pair == name],
+            [test for test in found.tested if test.pair == name],
+            next((cost for cost in found.measured if cost.pair == name), None),
+        )
+        for name in _ordered({item.pair for item in every}, list(PAIRS))
+    )
+
+
+def _pair_runs(
+    pair: str, trained: list[Trained], tested: list[Tested], measured: Measured | None
+) -> PairRuns:
+    parts = {item.cell.arm: item.cell.parts for item in (*tested, *trained)}
     parts |= measured.cell.arms if measured else {}
     order = _ordered(parts, list(ARMS))
     reference = next((arm for arm in order if not parts[arm]), None)
@@ -106,8 +107,14 @@ def _pair_runs(pair: str, trained: list[Trained], measured: Measured | None) -> 
         reference=reference,
         arms=tuple(sorted(order, key=lambda arm: arm != reference)),
         trained=tuple(sorted(trained, key=lambda run: (order.index(run.cell.arm), run.cell.seed))),
+        tested=tuple(sorted(tested, key=lambda test: (order.index(test.cell.arm), _place(test)))),
         measured=measured,
     )
+
+
+def _place(test: Tested) -> tuple[str, int, str]:
+    """Tests by name, then by seed; weights from elsewhere, which have none, come first."""
+    return test.test, -1 if test.cell.seed is None else test.cell.seed, test.cell.weights
 
 
 def _mismatched_cost(runs: PairRuns) -> Iterable[Refusal]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,7 +10,10 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from swatbench.store.files import Stored
-from swatbench.store.record import CostResult, TrainResult
+from swatbench.store.record import CostResult, EvaluationResult, TrainResult
+
+TEST_SPLIT = "test"
+"""What the test split is called beside further test sets."""
 
 
 class _Row(BaseModel):
@@ -27,6 +30,12 @@ class _Recipe(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     epochs: int | None = None
+    cooldown_epochs: int = 0
+
+    @property
+    def total_epochs(self) -> int | None:
+        """Passes over the training images, cool-down included."""
+        return None if self.epochs is None else self.epochs + self.cooldown_epochs
 
 
 class TrainFacts(BaseModel):
@@ -43,6 +52,35 @@ class TrainFacts(BaseModel):
     recipe: _Recipe
 
 
+class TestFacts(BaseModel):
+    """What a report needs of a further test set."""
+
+    __test__ = False
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    labels: str = "folders"
+    among_its_classes: bool = False
+
+
+class EvaluateFacts(BaseModel):
+    """What a report needs of an evaluate cell."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: Literal["evaluate"]
+    pair: _Row
+    """The catalogue's row, or the name alone."""
+    arm: str
+    parts: tuple[str, ...] = ()
+    seed: int | None = None
+    """Seed of the training run; None for weights from elsewhere."""
+    weights: str
+    """Digest of the training run's cell, or what names weights from elsewhere."""
+    test: TestFacts | None = None
+    """The further test set; None for the test split."""
+
+
 class CostFacts(BaseModel):
     """What a report needs of a cost cell."""
 
@@ -57,8 +95,8 @@ class CostFacts(BaseModel):
 
 # Not the specs themselves: a record keeps the facts of a cell, which lack fields that a suite must state
 # (where the images lie, for one), and must stay readable when the specs grow.
-_CELL: TypeAdapter[TrainFacts | CostFacts] = TypeAdapter(
-    Annotated[TrainFacts | CostFacts, Field(discriminator="kind")]
+_CELL: TypeAdapter[TrainFacts | EvaluateFacts | CostFacts] = TypeAdapter(
+    Annotated[TrainFacts | EvaluateFacts | CostFacts, Field(discriminator="kind")]
 )
 
 
@@ -84,8 +122,37 @@ class Trained:
     @property
     def configuration(self) -> str:
         """Digest of everything but the seed: equal for cells that may be averaged."""
-        facts = {key: value for key, value in self.stored.record.cell.items() if key != "seed"}
-        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+        return _digest_without(self.stored, {"seed"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tested:
+    """A finished test of a trained model on images that it was not trained beside.
+
+    Attributes:
+        stored: The record on disk.
+        cell: What was asked.
+        result: What came out.
+    """
+
+    stored: Stored
+    cell: EvaluateFacts
+    result: EvaluationResult
+
+    @property
+    def pair(self) -> str:
+        """Name of the pair."""
+        return self.cell.pair.name
+
+    @property
+    def test(self) -> str:
+        """Name of the test set."""
+        return self.cell.test.name if self.cell.test else TEST_SPLIT
+
+    @property
+    def configuration(self) -> str:
+        """Digest of everything but the seed, and of whose weights they are: equal for tests of one kind."""
+        return _digest_without(self.stored, {"seed", "weights"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,40 +186,60 @@ class WellFormed:
 
     Attributes:
         trained: Training runs.
+        tested: Trained models on further test sets.
         measured: Cost measurements.
         malformed: Files that parse as records but do not hold together, and why.
     """
 
     trained: tuple[Trained, ...]
+    tested: tuple[Tested, ...]
     measured: tuple[Measured, ...]
-    malformed: tuple[tuple[Path, str], ...]
+    malformed: tuple[tuple[Path, str], ...] = ()
+
+    @property
+    def stored(self) -> tuple[Stored, ...]:
+        """The records on disk."""
+        return tuple(item.stored for item in (*self.trained, *self.tested, *self.measured))
+
+    def where(self, keep: Callable[[Stored], bool]) -> "WellFormed":
+        """Those records alone for which `keep` holds."""
+        return WellFormed(
+            trained=tuple(item for item in self.trained if keep(item.stored)),
+            tested=tuple(item for item in self.tested if keep(item.stored)),
+            measured=tuple(item for item in self.measured if keep(item.stored)),
+        )
 
 
 def parse(finished: Iterable[Stored]) -> WellFormed:
     """Parse the cells of finished records, and set aside those that do not hold together."""
-    trained: list[Trained] = []
-    measured: list[Measured] = []
-    malformed: list[tuple[Path, str]] = []
-    for stored in finished:
-        match _parse_one(stored):
-            case Trained() as item:
-                trained.append(item)
-            case Measured() as item:
-                measured.append(item)
-            case str(why):
-                malformed.append((stored.folder / "record.json", why))
-    return WellFormed(trained=tuple(trained), measured=tuple(measured), malformed=tuple(malformed))
+    parsed = [(stored, _parse_one(stored)) for stored in finished]
+    return WellFormed(
+        trained=tuple(item for _, item in parsed if isinstance(item, Trained)),
+        tested=tuple(item for _, item in parsed if isinstance(item, Tested)),
+        measured=tuple(item for _, item in parsed if isinstance(item, Measured)),
+        malformed=tuple(
+            (stored.folder / "record.json", why) for stored, why in parsed if isinstance(why, str)
+        ),
+    )
 
 
-def _parse_one(stored: Stored) -> Trained | Measured | str:
+def _parse_one(stored: Stored) -> Trained | Tested | Measured | str:
     record = stored.record
     try:
         cell = _CELL.validate_python(record.cell)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         return f"its cell cannot be understood: {'.'.join(map(str, first['loc']))}: {first['msg']}"
-    if isinstance(cell, TrainFacts) and record.train:
-        return Trained(stored=stored, cell=cell, result=record.train)
-    if isinstance(cell, CostFacts) and record.cost:
-        return Measured(stored=stored, cell=cell, result=record.cost)
+    match cell:
+        case TrainFacts() if record.train:
+            return Trained(stored=stored, cell=cell, result=record.train)
+        case EvaluateFacts() if record.evaluation:
+            return Tested(stored=stored, cell=cell, result=record.evaluation)
+        case CostFacts() if record.cost:
+            return Measured(stored=stored, cell=cell, result=record.cost)
     return f"a finished {cell.kind} cell without a result"
+
+
+def _digest_without(stored: Stored, keys: set[str]) -> str:
+    facts = {key: value for key, value in stored.record.cell.items() if key not in keys}
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from swatbench.report import words
-from swatbench.report.comparison import Accuracy, Comparison, CostRatios
+from swatbench.report.accuracy import Accuracy
+from swatbench.report.comparison import Comparison, CostRatios
 from swatbench.report.section import Section
 from swatbench.report.selection import Measured
 from swatbench.stats.accuracy import FEW_SEEDS, ImageDifference, SeedDifference

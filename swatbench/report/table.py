@@ -63,6 +63,7 @@ class Table:
         note: How to read it, in a sentence or two.
         columns: Columns that are shown, in order; the frame may hold more.
         frame: Raw values in SI units, one row a fact; the column `machine` tells the section.
+        finer: What the CSV file holds where the page shows means or a choice of it, else None.
     """
 
     name: str
@@ -70,10 +71,13 @@ class Table:
     note: str
     columns: tuple[Column, ...]
     frame: pd.DataFrame
+    finer: pd.DataFrame | None = None
 
     @property
     def facts(self) -> pd.DataFrame:
-        """The frame without columns that are words about others."""
+        """What the CSV file holds: no columns that are words about others."""
+        if self.finer is not None:
+            return self.finer
         return self.frame.drop(columns=[column.name for column in self.columns if column.shown_only])
 
     def views(self, machine: str | None = None) -> list[list[CellView]]:
@@ -94,13 +98,25 @@ def make_table(
     rows: list[dict[str, Any]],
     *,
     extra: tuple[str, ...] = (),
+    finer: tuple[tuple[str, ...], list[dict[str, Any]]] | None = None,
 ) -> Table:
-    """Build a table from rows; its files also hold the columns named in `extra` and `machine`."""
+    """Build a table from rows; its files also hold the columns named in `extra` and `machine`.
+
+    Args:
+        name: Name of its files.
+        title: Heading.
+        note: How to read it.
+        columns: Columns that are shown.
+        rows: Values of each row.
+        extra: Further columns of the CSV file.
+        finer: Columns and rows of the CSV file, where it holds more than is shown.
+    """
     hidden = [key for key in ("machine", *extra) if key not in {column.name for column in columns}]
     names = list(dict.fromkeys([*hidden[:1], *(column.name for column in columns), *hidden[1:]]))
     # Objects keep whole numbers whole beside missing values.
     frame = pd.DataFrame(rows, columns=pd.Index(names), dtype=object)
-    return Table(name=name, title=title, note=note, columns=columns, frame=frame)
+    whole = pd.DataFrame(finer[1], columns=pd.Index(finer[0]), dtype=object) if finer else None
+    return Table(name=name, title=title, note=note, columns=columns, frame=frame, finer=whole)
 
 
 def _view(column: Column, row: dict[Any, Any]) -> CellView:

@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 
 from swatbench.report import words
+from swatbench.report.accuracy import Accuracy
 from swatbench.report.comparison import Comparison, PairRuns
 from swatbench.report.section import Section
 from swatbench.report.selection import Trained
 from swatbench.report.table import Column, Table, make_table
+from swatbench.report.weights import told
 from swatbench.stats.accuracy import FEW_SEEDS, SeedDifference, wilson
 from swatbench.store.files import Stored
 
@@ -35,13 +37,14 @@ def accuracy_table(sections: Sequence[Section], link: Link) -> Table:
         Column(name="top1_percent", title="Top-1 %", show=words.decimal, numeric=True, link="record"),
         Column(name="interval", title="95 % CI", shown_only=True),
         Column(name="top5_percent", title="Top-5 %", show=words.decimal, numeric=True, link="record"),
-        Column(name="test_loss", title="Test loss, nats", show=_nats, numeric=True, link="record"),
+        Column(name="test_loss", title="Test loss, nats", show=nats, numeric=True, link="record"),
         Column(name="test_images", title="Test images", show=words.whole, numeric=True),
         Column(name="params", title="Parameters", show=words.whole, numeric=True),
         Column(name="epochs", title="Epochs", show=words.whole, numeric=True),
     )
     note = "One row a training run. The interval is Wilson's, over test images; it knows nothing of seeds."
-    extra = ("low_percent", "high_percent", "correct", "images_seen", "record")
+    note = _with_weights(note, sections)
+    extra = ("weights", "low_percent", "high_percent", "correct", "images_seen", "record")
     return make_table("accuracy", "Accuracy of each run", note, columns, rows, extra=extra)
 
 
@@ -66,6 +69,7 @@ def means_table(sections: Sequence[Section]) -> Table:
         "The interval is Wilson's for the mean accuracy on these images. Every seed sees the same images, so "
         "more seeds do not narrow it."
     )
+    note = _with_weights(note, sections)
     extra = ("low_percent", "high_percent", "test_images")
     return make_table("means", "Mean accuracy", note, columns, rows, extra=extra)
 
@@ -73,11 +77,26 @@ def means_table(sections: Sequence[Section]) -> Table:
 def differences_table(sections: Sequence[Section]) -> Table:
     """Differences in top-1 accuracy between each arm and its reference."""
     rows = [
-        _difference_row(section.machine, item)
+        {"machine": section.machine, **who(item), **accuracy_in_row(item.accuracy)}
         for section in sections
         for item in section.comparisons
         if item.accuracy
     ]
+    columns, extra = difference_columns(rows)
+    note = (
+        "Two questions: do these checkpoints differ on these images, and does the difference hold when "
+        "training is repeated with other seeds? An interval that holds 0 leaves its question not decided."
+    )
+    note = _with_weights(note, sections)
+    return make_table("differences", "Differences in accuracy", note, columns, rows, extra=extra)
+
+
+def difference_columns(rows: Sequence[Row]) -> tuple[tuple[Column, ...], tuple[str, ...]]:
+    """Columns that tell a difference in accuracy, and those that only the CSV file has.
+
+    Args:
+        rows: Rows of `accuracy_in_row`.
+    """
     columns = (
         *WHO,
         Column(name="reference", title="Against"),
@@ -93,13 +112,13 @@ def differences_table(sections: Sequence[Section]) -> Table:
     )
     if any(row["unlike"] for row in rows):
         columns = (*columns, Column(name="unlike", title="Made alike?", show=_unlike, prose=True))
-    note = (
-        "Two questions: do these checkpoints differ on these images, and does the difference hold when "
-        "training is repeated with other seeds? An interval that holds 0 leaves its question not decided."
-    )
     extra = ("images", "image_low", "image_high", "seed_low", "seed_high", "compared_seeds", "mcnemar_p")
-    extra = (*extra, "unlike")
-    return make_table("differences", "Differences in accuracy", note, columns, rows, extra=extra)
+    return columns, (*extra, "unlike")
+
+
+def _with_weights(note: str, sections: Sequence[Section]) -> str:
+    said = told(runs for section in sections for runs in section.pairs)
+    return f"{note} {said}".rstrip()
 
 
 def _unlike(remarks: str) -> str:
@@ -112,7 +131,8 @@ def _seed_verdict(seeds: SeedDifference) -> str:
     return "decided if normal" if seeds.seeds < FEW_SEEDS else "decided"
 
 
-def _nats(value: float) -> str:
+def nats(value: float) -> str:
+    """A loss, to three places."""
     return words.decimal(value, 3)
 
 
@@ -127,7 +147,8 @@ def _accuracy_row(section: Section, runs: PairRuns, run: Trained, link: Link) ->
         "interval": words.between(low, high),
         "low_percent": low,
         "high_percent": high,
-        "epochs": run.cell.recipe.epochs,
+        "epochs": run.cell.recipe.total_epochs,
+        "weights": run.result.weights,
         "record": link(run.stored),
         **{name: getattr(run.result, name) for name in names},
     }
@@ -153,12 +174,10 @@ def _mean_row(machine: str, runs: PairRuns, arm: str) -> Row:
     }
 
 
-def _difference_row(machine: str, item: Comparison) -> Row:
-    assert item.accuracy is not None
-    seeds, images = item.accuracy.seeds, item.accuracy.images
+def accuracy_in_row(accuracy: Accuracy) -> Row:
+    """The columns that tell how an arm's accuracy differs from its reference's."""
+    seeds, images = accuracy.seeds, accuracy.images
     return {
-        "machine": machine,
-        **who(item),
         "points": seeds.points,
         "seeds": seeds.seeds,
         "seed_low": seeds.low,
@@ -167,8 +186,8 @@ def _difference_row(machine: str, item: Comparison) -> Row:
         "seed_verdict": _seed_verdict(seeds),
         "seed_p": seeds.p,
         "smallest_p": seeds.smallest_p,
-        "unlike": "; ".join(item.accuracy.unlike),
-        "compared_seeds": " ".join(map(str, item.accuracy.compared)),
+        "unlike": "; ".join(accuracy.unlike),
+        "compared_seeds": " ".join(map(str, accuracy.compared)),
         "image_verdict": "not compared" if images is None else "decided" if images.decided else "not decided",
         "images": images.images if images else None,
         "image_low": images.low if images else None,

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from swatbench.report import words
-from swatbench.report.canvas import INK, PAPER, RULE, Drawing, colour_key, draw
+from swatbench.report.canvas import INK, PAPER, RULE, Drawing, Shade, colour_key, dot, draw
 from swatbench.report.comparison import Comparison
 from swatbench.report.section import Section
 from swatbench.stats.ratios import Ratio
@@ -30,12 +30,12 @@ class Timing:
     ratio: Ratio
 
 
-def time_ratios(section: Section, shades: dict[str, str], suffix: str) -> Drawing | None:
+def time_ratios(section: Section, shades: dict[str, Shade], suffix: str) -> Drawing | None:
     """Draw every paired ratio of time, or nothing without one.
 
     Args:
         section: The machine's section.
-        shades: Pair → colour.
+        shades: Pair → its look.
         suffix: End of the file's name.
     """
     rows = [row for item in section.comparisons for row in _timings(item)]
@@ -65,15 +65,16 @@ def _timings(item: Comparison) -> Iterator[Timing]:
             yield Timing(pair=item.pair, arm=item.arm, what=what, ratio=ratio)
 
 
-def _paint(axes: Axes, rows: Sequence[Timing], shades: dict[str, str]) -> None:
+def _paint(axes: Axes, rows: Sequence[Timing], shades: dict[str, Shade]) -> None:
     for place, row in enumerate(rows):
         ratio, shade = row.ratio, shades[row.pair]
         axes.fill_betweenx([place - 0.38, place + 0.38], 1 / ratio.floor, ratio.floor, color=RULE, lw=0)
         spread = [[max(0.0, ratio.ratio - ratio.low)], [max(0.0, ratio.high - ratio.ratio)]]
-        inside = shade if ratio.distinguishable else PAPER
+        inside = shade.colour if ratio.distinguishable else PAPER
         axes.errorbar(
-            ratio.ratio, place, xerr=spread, fmt="o", color=shade, markerfacecolor=inside, capsize=3
+            ratio.ratio, place, xerr=spread, fmt="o", color=shade.colour, markerfacecolor=inside, capsize=3
         )
+        dot(axes, ratio.ratio, place, shade)
     axes.axvline(1.0, color=INK, linewidth=0.9)
     axes.set_yticks(range(len(rows)), [f"{row.pair}, {row.arm}\n{row.what}" for row in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)

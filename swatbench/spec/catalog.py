@@ -48,7 +48,7 @@ DeiT, Mixer and ResMLP merge no tokens. VAN mixes tokens by convolutions over th
 over a flattened token that could be given structure.
 """
 
-Json = str | int | float | bool | None
+Json = str | int | float | bool | None | tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +85,8 @@ class Pair:
 
     def as_dict(self) -> dict[str, object]:
         """The row as JSON values, for digests and records."""
-        return {**asdict(self), "timm_kwargs": dict(self.timm_kwargs)}
+        kwargs = {key: list(v) if isinstance(v, tuple) else v for key, v in self.timm_kwargs.items()}
+        return {**asdict(self), "timm_kwargs": kwargs}
 
 
 _DEIT: Mapping[str, Json] = {"class_token": False, "global_pool": "avg", "fc_norm": False}
@@ -182,6 +183,16 @@ _ROWS = (
         alpha=2,
         stem_width=32,
         token_kernel=3,
+        img_size=32,
+        num_classes=10,
+    ),
+    Pair(
+        name="swin_mini",
+        family="swin",
+        timm_model="swin_tiny_patch4_window7_224",
+        timm_kwargs={**_SWIN, "embed_dim": 48, "depths": (2, 2), "num_heads": (3, 6), "window_size": 4},
+        alpha=2,
+        stem_width=32,
         img_size=32,
         num_classes=10,
     ),

@@ -1,21 +1,24 @@
-"""A suite expanded into cells: the smallest units that are run, stored and resumed on their own.
+"""Cells: the smallest units of a suite that are run, stored and resumed on their own.
 
-A train cell is one pair × arm × seed. A cost cell is one pair: its arms are timed interleaved, so they cannot
-be measured apart. Everything that can move a cell's numbers is in its digest; what cannot (the suite's name,
-the number of parallel jobs) is not.
+A train cell is one pair × arm × seed. An evaluate cell is one trained model on one further test set. A cost
+cell is one pair: its arms are timed interleaved, so they cannot be measured apart. Everything that can move a
+cell's numbers is in its digest; what cannot (the suite's name, the number of parallel jobs) is not.
 """
 
 import hashlib
 import json
+import re
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from swatbench.spec.base import Spec
-from swatbench.spec.catalog import PAIRS, parts_of
-from swatbench.spec.suite import Cost, Data, Recipe, Suite
+from swatbench.spec.data import Data, TestSet
+from swatbench.spec.recipe import Recipe
+from swatbench.spec.suite import Cost
 
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 """Raised whenever the same cell would give other numbers than before; a part of every digest."""
 
 
@@ -24,12 +27,42 @@ class Resolution(Spec):
 
     device: Literal["cpu", "cuda"]
     """Where the cells run."""
-    precision: Literal["fp32", "bf16"]
+    precision: Literal["fp32", "bf16", "fp16"]
     """Autocast type."""
     fused_attention: bool
     """Whether timm models are built with fused attention."""
     data_digest: str | None
     """SHA-256 of the images and labels; null in a cost cell, since cost depends on shapes alone."""
+
+
+class Speed(Spec):
+    """The switches of a training run that trade time, memory and the last bits of its numbers."""
+
+    tf32: bool
+    """Whether CUDA rounds the factors of float32 products to TF32."""
+    channels_last: bool
+    """Memory layout of images and convolutions."""
+    compile: Literal["none", "default", "reduce-overhead", "max-autotune"]
+    """Mode of torch.compile."""
+    fused_optimizer: bool
+    """Whether an optimizer step is one kernel, where torch has it for the optimizer."""
+    gradient_checkpointing: bool
+    """Whether blocks are computed again in the backward pass."""
+
+
+class Machine(Spec):
+    """All that a machine decides about a suite: what enters digests, and what only names it."""
+
+    resolution: Resolution
+    speed: Speed
+    num_classes: int
+    """Classes of the data."""
+    processes: int = 1
+    """Processes that train one model together."""
+    workers: int = 0
+    """Processes that decode images for one training process."""
+    accelerator: str | None = None
+    """Name of the CUDA device in use."""
 
 
 class TrainCell(Spec):
@@ -45,6 +78,12 @@ class TrainCell(Spec):
     data: Data
     recipe: Recipe
     resolution: Resolution
+    speed: Speed
+    micro_batch_size: int
+    """Images in one forward pass."""
+    streams: int | None
+    """Processes that read shards for all training processes together, on which the order of streamed images
+    depends; null for images that are asked for by number."""
     threads: int
     deterministic: bool
     protocol_version: int = PROTOCOL_VERSION
@@ -52,8 +91,7 @@ class TrainCell(Spec):
     @property
     def facts(self) -> dict[str, Any]:
         """Everything that decides the cell's numbers, as JSON values, for its record and its digest."""
-        # The folder that holds the images is where they are, not what they are; data_digest says that.
-        return self.model_dump(mode="json", exclude={"data": {"root"}})
+        return self.model_dump(mode="json", exclude={"data": _NO_PART_OF_TRAINING})
 
     @property
     def digest(self) -> str:
@@ -64,6 +102,70 @@ class TrainCell(Spec):
     def id(self) -> str:
         """Name of the cell's folder."""
         return f"{self.pair['name']}-{self.arm}-seed{self.seed}-{self.digest[:10]}"
+
+
+ELSEWHERE = "elsewhere"
+"""Arm of a model that is none of the catalogue's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedWeights:
+    """Weights that a user named to be tested.
+
+    Attributes:
+        pair: The catalogue's row, or name and input size of a model from elsewhere.
+        arm: The arm, or `ELSEWHERE`.
+        parts: Parts that the arm applies.
+        seed: Seed of the training run, where one is known.
+        identity: What names the weights in a record: a file's SHA-256, or timm's or the Hub's name.
+        preparation: How the model's images are prepared, where it says so: mean, std, crop_fraction and
+            interpolation.
+    """
+
+    pair: dict[str, Any]
+    arm: str
+    parts: tuple[str, ...]
+    seed: int | None
+    identity: str
+    preparation: dict[str, Any]
+
+
+class EvaluateCell(Spec):
+    """One model on one test set that it was not trained beside."""
+
+    kind: Literal["evaluate"] = "evaluate"
+    pair: dict[str, Any]
+    """The catalogue's row, whole; for a model from elsewhere its name alone."""
+    arm: str
+    parts: tuple[str, ...]
+    seed: int | None
+    """Seed of the training run; null for weights from elsewhere."""
+    weights: str
+    """Digest of the train cell whose weights are tested, or what names the weights from elsewhere: a file's
+    SHA-256, timm's name and tag, or a Hub id."""
+    test: TestSet | None
+    """The further test set; null for the test split."""
+    data: Data
+    resolution: Resolution
+    threads: int
+    protocol_version: int = PROTOCOL_VERSION
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Everything that decides the cell's numbers, as JSON values, for its record and its digest."""
+        return self.model_dump(mode="json", exclude={"data": _NO_PART_OF_TRAINING, "test": {"root"}})
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of `facts`."""
+        return _digest(self.facts)
+
+    @property
+    def id(self) -> str:
+        """Name of the cell's folder."""
+        seed = "" if self.seed is None else f"-seed{self.seed}"
+        test = self.test.name if self.test else "test"
+        return f"{_safe(self.pair['name'])}-{self.arm}{seed}-on-{test}-{self.digest[:10]}"
 
 
 class CostCell(Spec):
@@ -97,50 +199,15 @@ class CostCell(Spec):
         return f"{self.pair['name']}-cost-{self.digest[:10]}"
 
 
-Cell = Annotated[TrainCell | CostCell, Field(discriminator="kind")]
+Cell = Annotated[TrainCell | EvaluateCell | CostCell, Field(discriminator="kind")]
+
+# The folder that holds the images is where they are, not what they are, which data_digest says; and what else
+# a model is tested on changes no training.
+_NO_PART_OF_TRAINING = {"root", "further_tests", "keep_decoded"}
 
 
-def expand(
-    suite: Suite, resolution: Resolution, *, num_classes: int, cores: int
-) -> tuple[TrainCell | CostCell, ...]:
-    """List the cells of a suite: training first, then cost, in the order of the file.
-
-    Args:
-        suite: The suite.
-        resolution: What the machine decided.
-        num_classes: Classes of the dataset.
-        cores: CPU cores to measure with where the suite does not say.
-    """
-    train = tuple(
-        TrainCell(
-            pair=suite.row(pair).as_dict(),
-            arm=arm,
-            parts=parts_of(PAIRS[pair], arm),
-            seed=seed,
-            data=suite.data,
-            recipe=suite.recipe,
-            resolution=resolution,
-            threads=suite.execution.threads,
-            deterministic=suite.execution.deterministic,
-        )
-        for pair in suite.pairs
-        for seed in suite.seeds
-        for arm in suite.arms
-    )
-    if suite.cost is None:
-        return train
-    cost = tuple(
-        CostCell(
-            pair=suite.row(pair).as_dict(),
-            arms={arm: parts_of(PAIRS[pair], arm) for arm in suite.arms},
-            num_classes=num_classes,
-            cost=suite.cost,
-            resolution=resolution.model_copy(update={"data_digest": None}),
-            threads=suite.cost.threads or cores,
-        )
-        for pair in suite.pairs
-    )
-    return train + cost
+def _safe(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:100].strip("-.")
 
 
 def _digest(value: object) -> str:

@@ -15,14 +15,11 @@ from itertools import pairwise
 from types import MappingProxyType
 
 from swatbench.spec.catalog import CLASS_TOKEN, Pair
+from swatbench.spec.recipe import Recipe
 from swatbench.spec.sizes import Stage, patch_of, stages_of
-from swatbench.spec.suite import Recipe
 
 TRAINING_FACTOR = 3
 """Rule of thumb: a training step is three forward passes, one of them forward and two backward."""
-
-WINDOW = 7
-"""Side of Swin's windows in tokens."""
 
 Parts = frozenset[str]
 
@@ -57,7 +54,7 @@ def forward_macs(pair: Pair, parts: tuple[str, ...]) -> int | None:
     stages, patch, family = stages_of(pair), patch_of(pair), _FAMILIES.get(pair.family)
     if stages is None or patch is None or family is None:
         return None
-    if pair.family == "swin" and any(s.H % _window(s) for s in stages):
+    if pair.family == "swin" and any(s.H % s.window for s in stages):
         return None  # timm pads such a grid to whole windows
     has = frozenset(parts)
     if "tokenization" in has:
@@ -83,7 +80,11 @@ def training_macs(pair: Pair, parts: tuple[str, ...], recipe: Recipe, train_imag
     """
     forward = forward_macs(pair, parts)
     steps = train_images // recipe.batch_size
-    return None if forward is None else TRAINING_FACTOR * forward * steps * recipe.batch_size * recipe.epochs
+    return (
+        None
+        if forward is None
+        else TRAINING_FACTOR * forward * steps * recipe.batch_size * recipe.total_epochs
+    )
 
 
 def _linear(positions: int, inputs: int, outputs: int) -> int:
@@ -137,14 +138,9 @@ def _resmlp_block(s: Stage, _index: int, has: Parts) -> int:
 
 def _swin_block(s: Stage, index: int, has: Parts) -> int:
     """Attention has structure where no window is shifted: at even places, and where one covers the grid."""
-    window = _window(s)
-    structured = "token_mixing" in has and (index % 2 == 0 or window == s.H)
-    attention = _attention(s, s.N, window**2, structured)
+    structured = "token_mixing" in has and (index % 2 == 0 or s.window == s.H)
+    attention = _attention(s, s.N, s.window**2, structured)
     return attention + _channel_mlp(s, s.N, "channel_mixing" in has)
-
-
-def _window(s: Stage) -> int:
-    return min(WINDOW, s.H)
 
 
 def _swin_merge(before: Stage, after: Stage, has: Parts) -> int:

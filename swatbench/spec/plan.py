@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 
 from swatbench.spec.catalog import PAIRS, parts_of
 from swatbench.spec.estimate import forward_macs, training_macs
-from swatbench.spec.sources import SOURCES
+from swatbench.spec.recipe import Recipe
 from swatbench.spec.suite import Suite
 
 
@@ -39,18 +39,22 @@ def plan(suite: Suite) -> tuple[Planned, ...]:
     Args:
         suite: The suite.
     """
-    images = SOURCES[suite.data.source].train_images
-    seen = suite.recipe.epochs * (images // suite.recipe.batch_size) * suite.recipe.batch_size
+    images = suite.data.facts.train_images
+    recipes = {pair: suite.recipe_of(pair) for pair in suite.pairs}
     return tuple(
         Planned(
             pair=pair,
             arm=arm,
             seed=seed,
-            images_seen=seen,
+            images_seen=_images_seen(recipes[pair], images),
             forward_macs=forward_macs(suite.row(pair), parts_of(PAIRS[pair], arm)),
-            training_macs=training_macs(suite.row(pair), parts_of(PAIRS[pair], arm), suite.recipe, images),
+            training_macs=training_macs(suite.row(pair), parts_of(PAIRS[pair], arm), recipes[pair], images),
         )
         for pair in suite.pairs
         for seed in suite.seeds
         for arm in suite.arms
     )
+
+
+def _images_seen(recipe: Recipe, images: int) -> int:
+    return recipe.total_epochs * (images // recipe.batch_size) * recipe.batch_size

@@ -29,6 +29,7 @@ class Stage:
         token_kernel: Kernel within tokens.
         grid_kernel: Kernel among tokens.
         merge_kernel: Kernel of the convolution that makes the next stage's tokens.
+        window: Side in tokens of the windows that attention is cut to; the grid's where it is not cut.
     """
 
     C: int
@@ -39,6 +40,7 @@ class Stage:
     token_kernel: int
     grid_kernel: int
     merge_kernel: int
+    window: int
 
     @property
     def N(self) -> int:
@@ -53,12 +55,13 @@ class Stage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Defaults:
-    """What a name of timm stands for: patch side in pixels, and width, depth and MLP ratio of each stage."""
+    """What a name of timm stands for: sides of patch and window; of stages width, depth and MLP ratio."""
 
     patch: int
     widths: tuple[int, ...]
     depths: tuple[int, ...]
     mlp_ratios: tuple[int, ...] = (4,)
+    window: int | None = None
 
 
 _SWIN = (96, 192, 384, 768)
@@ -71,15 +74,15 @@ _TIMM: Mapping[str, _Defaults] = MappingProxyType(
         "mixer_s16_224": _Defaults(patch=16, widths=(512,), depths=(8,)),
         "mixer_b32_224": _Defaults(patch=32, widths=(768,), depths=(12,)),
         "resmlp_12_224": _Defaults(patch=16, widths=(384,), depths=(12,)),
-        "swin_tiny_patch4_window7_224": _Defaults(patch=4, widths=_SWIN, depths=(2, 2, 6, 2)),
-        "swin_small_patch4_window7_224": _Defaults(patch=4, widths=_SWIN, depths=(2, 2, 18, 2)),
+        "swin_tiny_patch4_window7_224": _Defaults(patch=4, widths=_SWIN, depths=(2, 2, 6, 2), window=7),
+        "swin_small_patch4_window7_224": _Defaults(patch=4, widths=_SWIN, depths=(2, 2, 18, 2), window=7),
         "van_b2": _Defaults(
             patch=4, widths=(64, 128, 320, 512), depths=(3, 3, 12, 3), mlp_ratios=(8, 8, 4, 4)
         ),
     }
 )
 
-_READ = frozenset({"patch_size", "embed_dim", "depth", "num_blocks"})
+_READ = frozenset({"patch_size", "embed_dim", "depth", "depths", "num_blocks", "window_size"})
 """Arguments of timm's models that a row may change and that are read here."""
 
 _NO_SIZE = frozenset({"drop_path_rate", "num_heads", "class_token", "global_pool", "fc_norm"})
@@ -107,17 +110,33 @@ def stages_of(pair: Pair) -> tuple[Stage, ...] | None:
     known, patch = _TIMM.get(pair.timm_model), patch_of(pair)
     if known is None or patch is None or set(pair.timm_kwargs) - _READ - _NO_SIZE:
         return None
-    widths = (_whole(pair, "embed_dim", known.widths[0]), *known.widths[1:])
-    depths = (_whole(pair, "depth", _whole(pair, "num_blocks", known.depths[0])), *known.depths[1:])
+    depths, window = _depths(pair, known), _whole(pair, "window_size", known.window or pair.img_size)
+    widths = _widths(pair, known, len(depths))
+    if len(widths) != len(depths):
+        return None
     ratios = known.mlp_ratios * (len(widths) // len(known.mlp_ratios))
     grid = pair.img_size // patch
     return tuple(
-        _stage(pair, index, C, grid // 2**index, depth, ratio)
+        _stage(pair, index, C, grid // 2**index, depth, ratio, window)
         for index, (C, depth, ratio) in enumerate(zip(widths, depths, ratios, strict=True))
     )
 
 
-def _stage(pair: Pair, index: int, C: int, H: int, depth: int, mlp_ratio: int) -> Stage:
+def _depths(pair: Pair, known: _Defaults) -> tuple[int, ...]:
+    depths = pair.timm_kwargs.get("depths", known.depths)
+    if not isinstance(depths, tuple):
+        raise TypeError(f"{pair.name}: depths is {depths!r}, not a row of whole numbers")
+    return (_whole(pair, "depth", _whole(pair, "num_blocks", depths[0])), *depths[1:])
+
+
+def _widths(pair: Pair, known: _Defaults, stages: int) -> tuple[int, ...]:
+    if "embed_dim" not in pair.timm_kwargs:
+        return known.widths
+    first = _whole(pair, "embed_dim", known.widths[0])
+    return tuple(first * 2**index for index in range(stages))
+
+
+def _stage(pair: Pair, index: int, C: int, H: int, depth: int, mlp_ratio: int, window: int) -> Stage:
     # Swin's tokens merge as images and so grow; VAN cuts anew at every stage.
     swin = pair.family == "swin"
     side = pair.alpha * 2**index if swin else pair.alpha
@@ -130,6 +149,7 @@ def _stage(pair: Pair, index: int, C: int, H: int, depth: int, mlp_ratio: int) -
         token_kernel=pair.token_kernel or (5 if side >= 16 else 3 if side >= 8 else 1),
         grid_kernel=pair.grid_kernel or (5 if H >= 10 else 3),
         merge_kernel=pair.merge_kernel or (side + 1 if swin else 3),
+        window=min(window, H),
     )
 
 

@@ -1,4 +1,4 @@
-"""The table of image sources: sizes and counts that can be known before any image is read."""
+"""The table of the sources that swatbench reads itself: sizes and counts known before any image is read."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ class Source:
     """Facts of a dataset.
 
     Attributes:
-        img_size: Height and width of an image in pixels.
+        img_size: Height and width of an image in pixels; None where images have any size.
         num_classes: Classes.
         train_images: Training images.
         test_images: Test images.
     """
 
-    img_size: int
+    img_size: int | None
     num_classes: int
     train_images: int
     test_images: int
@@ -26,6 +26,7 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
     {
         "cifar10_subset": Source(img_size=32, num_classes=10, train_images=5_000, test_images=1_000),
         "cifar10": Source(img_size=32, num_classes=10, train_images=50_000, test_images=10_000),
+        "cifar100": Source(img_size=32, num_classes=100, train_images=50_000, test_images=10_000),
     }
 )
 """Name of a source, as in a suite's `data.source` → its facts."""

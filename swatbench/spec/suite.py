@@ -2,14 +2,16 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Self, TypeVar
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from swatbench.errors import ModelError
-from swatbench.spec.base import Spec
-from swatbench.spec.catalog import ARMS, PAIRS, Pair, parts_of, suggest
-from swatbench.spec.sources import SOURCES
+from swatbench.spec.base import BatchSize, Name, Spec
+from swatbench.spec.catalog import ARMS, FAMILY_PARTS, PAIRS, Pair, parts_of, suggest
+from swatbench.spec.data import Data
+from swatbench.spec.execution import Execution
+from swatbench.spec.recipe import Recipe, RecipeChanges
 from swatbench.spec.structure import Structure
 
 
@@ -32,12 +34,11 @@ def _distinct(items: tuple[Item, ...]) -> tuple[Item, ...]:
     return items
 
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 PairName = Annotated[
     str, AfterValidator(_known("pair", PAIRS)), Field(json_schema_extra={"enum": [*sorted(PAIRS)]})
 ]
 ArmName = Annotated[str, AfterValidator(_known("arm", ARMS)), Field(json_schema_extra={"enum": [*ARMS]})]
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+RecipeOwner = Annotated[str, AfterValidator(_known("family or pair", {**FAMILY_PARTS, **PAIRS})), Field()]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 
@@ -54,90 +55,10 @@ class Promise(Spec):
     """Smallest gain of SWAT in top-1 accuracy over the baseline, in points, that every pair reaches."""
 
 
-class Data(Spec):
-    """The images to train and test on."""
-
-    source: Literal["cifar10_subset", "cifar10"]
-    """`cifar10_subset` ships inside the package; `cifar10` is read from `root` in torchvision's layout."""
-    root: str | None = None
-    """Folder that holds `cifar-10-batches-py`, `data` if null; relative paths start at the working folder."""
-
-    @model_validator(mode="after")
-    def _no_root_for_what_is_inside(self) -> Self:
-        if self.source == "cifar10_subset" and self.root is not None:
-            raise ValueError("root: source 'cifar10_subset' is inside the package and takes no `root`")
-        return self
-
-
-class Augmentation(Spec):
-    """Random changes to a training image, drawn for each image from (seed, epoch, image index)."""
-
-    crop_padding: Annotated[int, Field(ge=0, le=16)] = 4
-    """Zero pixels added on each side before a random crop back to the image size."""
-    flip_probability: Fraction = 0.5
-    """Probability of a horizontal flip."""
-
-
-class Recipe(Spec):
-    """How a model is trained; both arms of a pair share it."""
-
-    epochs: Annotated[int, Field(ge=1, le=10_000)]
-    """Passes over the training images."""
-    batch_size: Annotated[int, Field(ge=1, le=65_536)]
-    """Images in a step; the last, smaller batch of an epoch is dropped."""
-    optimizer: Literal["adamw", "adam", "nadamw", "radam", "lamb", "lion", "sgd"] = "adamw"
-    """Name of an optimizer in `timm.optim`."""
-    learning_rate: Annotated[float, Field(gt=0)]
-    """Peak learning rate."""
-    betas: tuple[Fraction, Fraction] = (0.9, 0.999)
-    """Decay rates of the two running means, for optimizers that keep two."""
-    weight_decay: Annotated[float, Field(ge=0)] = 0.05
-    """Weight decay."""
-    weight_decay_reaches: Literal["matrices", "as_released"] = "matrices"
-    """`matrices`: neither biases, scales nor positions; `as_released`: what the released SWAT code decays."""
-    schedule: Literal["cosine"] = "cosine"
-    """Name of a schedule in `timm.scheduler`, stepped once per optimizer step."""
-    warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
-    """Epochs of linear warm-up from `warmup_learning_rate`."""
-    warmup_learning_rate: Annotated[float, Field(ge=0)] = 1e-6
-    """Learning rate of the first step of the warm-up."""
-    min_learning_rate: Annotated[float, Field(ge=0)] = 0.0
-    """Learning rate at the end of the schedule."""
-    clip_grad_norm: Annotated[float, Field(gt=0)] | None = 1.0
-    """Largest gradient norm; null for no clipping."""
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    """Probability mass spread over the wrong classes."""
-    augmentation: Augmentation = Augmentation()
-    """Random changes to the training images."""
-
-    @model_validator(mode="after")
-    def _warmup_fits(self) -> Self:
-        if self.warmup_epochs >= self.epochs:
-            raise ValueError(f"warmup_epochs: {self.warmup_epochs:g} must be below epochs ({self.epochs})")
-        return self
-
-
-class Execution(Spec):
-    """Where and in what arithmetic cells run."""
-
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """`auto` takes CUDA where there is one."""
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Autocast type; `auto` is bf16 where the hardware computes in it, else fp32."""
-    fused_attention: bool | Literal["auto"] = "auto"
-    """timm's fused attention; `auto` is on for CUDA and off for CPU, where its bf16 backward is slow."""
-    threads: Annotated[int, Field(ge=1, le=1024)] = 1
-    """CPU threads of one training process."""
-    jobs: Annotated[int, Field(ge=1, le=256)] = 1
-    """Cells trained at the same time, each in a process of its own; measuring never runs beside anything."""
-    deterministic: bool = True
-    """Ask torch for deterministic algorithms, so that a run repeats bit for bit on the same machine."""
-
-
 class Cost(Spec):
     """How the arms of a pair are timed and measured; all arms stay resident and are timed interleaved."""
 
-    batch_size: Annotated[int, Field(ge=1, le=65_536)] = 64
+    batch_size: BatchSize = 64
     """Images in one timed call."""
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     """CPU threads while measuring; null for all cores."""
@@ -177,6 +98,8 @@ class Suite(Spec):
     """The images."""
     recipe: Recipe
     """The training recipe."""
+    recipe_for: dict[RecipeOwner, RecipeChanges] = Field(default_factory=dict)
+    """Family or pair → what it has otherwise; a pair's own goes before its family's."""
     execution: Execution = Execution()
     """Device, precision, threads."""
     cost: Cost | None = Cost()
@@ -209,24 +132,58 @@ class Suite(Spec):
         """The catalogue's row of a pair, with the suite's structure."""
         return self.structure.of(PAIRS[pair])
 
+    def recipe_of(self, pair: str) -> Recipe:
+        """The recipe of a pair, for all of its arms."""
+        recipe = self.recipe
+        for owner in (PAIRS[pair].family, pair):
+            if owner in self.recipe_for:
+                recipe = self.recipe_for[owner].applied(recipe)
+        return recipe
+
     @model_validator(mode="after")
-    def _a_batch_can_be_filled(self) -> Self:
-        images = SOURCES[self.data.source].train_images
-        if self.recipe.batch_size > images:
-            raise ValueError(
-                f"recipe.batch_size: {self.recipe.batch_size} is more than the {images} training images "
-                f"of {self.data.source}"
-            )
+    def _recipes_hold_together(self) -> Self:
+        for pair in self.pairs:
+            try:
+                self.recipe_of(pair)
+            except ValidationError as error:
+                first = error.errors(include_url=False)[0]
+                raise ValueError(f"recipe_for: {pair}: {first['msg']}") from None
+        owners = {*self.pairs, *(PAIRS[pair].family for pair in self.pairs)}
+        for owner in self.recipe_for.keys() - owners:
+            raise ValueError(f"recipe_for: no pair of this suite is {owner} or of that family")
         return self
 
     @model_validator(mode="after")
+    def _a_batch_can_be_filled(self) -> Self:
+        images = self.data.facts.train_images
+        for pair in self.pairs:
+            wanted = self.recipe_of(pair).batch_size
+            if wanted > images:
+                owner = next((one for one in (pair, PAIRS[pair].family) if self._states_batch(one)), None)
+                key = f"recipe_for.{owner}" if owner else "recipe"
+                raise ValueError(
+                    f"{key}.batch_size: {wanted} is more than the {images} training images "
+                    f"of {self.data.source}"
+                )
+        return self
+
+    def _states_batch(self, owner: str) -> bool:
+        return owner in self.recipe_for and self.recipe_for[owner].batch_size is not None
+
+    @model_validator(mode="after")
     def _images_fit(self) -> Self:
-        size = SOURCES[self.data.source].img_size
+        size = self.data.facts.img_size
         for name in self.pairs:
             wanted = PAIRS[name].img_size
-            if wanted != size:
+            if size not in (None, wanted):
                 raise ValueError(
                     f"pairs: {name} takes images of {wanted} × {wanted} pixels, "
                     f"but those of {self.data.source} are {size} × {size}"
+                )
+            augmentation = self.recipe_of(name).augmentation
+            if size is None and augmentation.crop == "padded":
+                raise ValueError(
+                    f"recipe.augmentation.crop: must be resized, since images of {self.data.source} "
+                    "have any size"
                 )
         return self

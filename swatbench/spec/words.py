@@ -69,7 +69,8 @@ def _alternatives(root: Schema, schema: Schema | None) -> Iterator[Schema]:
 
 def _child(schema: Schema, part: str | int) -> Schema | None:
     if isinstance(part, str):
-        return schema.get("properties", {}).get(part)
+        other = schema.get("additionalProperties")
+        return schema.get("properties", {}).get(part, other if isinstance(other, dict) else None)
     prefix = schema.get("prefixItems", ())
     return prefix[part] if part < len(prefix) else schema.get("items")
 

@@ -12,6 +12,10 @@ from swatbench.store.atomic import write_bytes_atomic
 ASKED = "asked.json"
 
 
+# Folders may name their user.
+_FOLDERS: dict[str, Any] = {"data": {"root": True, "further_tests": {"__all__": {"root"}}}}
+
+
 class Asked(Spec):
     """The suite of the last run on a machine, and the cells that it expanded to."""
 
@@ -19,6 +23,8 @@ class Asked(Spec):
     """The suite, without the folder of its images, which may name its user."""
     cells: tuple[str, ...]
     """Names of the cells' folders."""
+    named: tuple[str, ...] = ()
+    """Names of the folders of weights that a user named and had tested beside."""
 
     @property
     def description(self) -> str:
@@ -26,19 +32,25 @@ class Asked(Spec):
         return str(self.suite.get("description", ""))
 
 
-def write_asked(machine: Path, suite: Suite, cells: tuple[str, ...]) -> None:
+def write_asked(machine: Path, suite: Suite, cells: tuple[str, ...], *, named: tuple[str, ...] = ()) -> None:
     """Leave what is asked beside a machine's cells, unless it lies there already.
 
     Args:
         machine: Folder of the machine, `results/<suite>/<machine>`.
         suite: The suite, as it is run now.
         cells: Names of its cells' folders.
+        named: Names of the folders of weights that a user names; those of earlier runs stay.
 
     Raises:
         StoreError: The file cannot be written.
     """
-    asked = Asked(suite=suite.model_dump(mode="json", exclude={"data": {"root"}}), cells=cells)
-    if read_asked(machine) != asked:
+    before = read_asked(machine)
+    asked = Asked(
+        suite=suite.model_dump(mode="json", exclude=_FOLDERS),
+        cells=cells,
+        named=tuple(dict.fromkeys((*(before.named if before else ()), *named))),
+    )
+    if before != asked:
         write_bytes_atomic(machine / ASKED, f"{asked.model_dump_json(indent=2)}\n".encode())
 
 

@@ -1,7 +1,7 @@
 """The files of a cell: written atomically, read with their digests checked.
 
-Layout: `results/<suite>/<machine>/<cell id>/{record.json, curve.jsonl, predictions.npz, samples.npz}`; see
-`record.py` for what each holds.
+Layout: `results/<suite>/<machine>/<cell id>/{record.json, curve.jsonl, predictions.npz, samples.npz, ...}`;
+see `record.py` for what each holds.
 """
 
 import hashlib
@@ -25,6 +25,7 @@ from swatbench.store.upgrade import NewerRecordError, upgrade
 __all__ = [
     "CURVE",
     "PREDICTIONS",
+    "PREDICTIONS_RAW",
     "RECORD",
     "SAMPLES",
     "Listing",
@@ -41,6 +42,7 @@ __all__ = [
 RECORD = "record.json"
 CURVE = "curve.jsonl"
 PREDICTIONS = "predictions.npz"
+PREDICTIONS_RAW = "predictions-raw.npz"
 SAMPLES = "samples.npz"
 
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}\Z")

@@ -4,7 +4,8 @@ Files of a cell, in `results/<suite>/<machine>/<cell id>/`:
 
     record.json        this record
     curve.jsonl        train: one JSON object an epoch (CurvePoint)
-    predictions.npz    train: one row a test image: label, predicted, margin, loss
+    predictions.npz    train, evaluate: one row a test image: label, predicted, margin, loss, confidence
+    predictions-raw.npz  train, where a moving average is tested: the same of the weights themselves
     samples.npz        cost: seconds per call, one row a round (see CostResult)
 """
 
@@ -18,7 +19,7 @@ Count = Annotated[int, Field(ge=0, lt=2**63)]
 Percent = Annotated[float, Field(ge=0, le=100)]
 Positive = Annotated[float, Field(ge=0)]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Version of this file's layout; older records are upgraded when read."""
 
 
@@ -57,15 +58,53 @@ class CurvePoint(Spec):
     learning_rate: float
     """Learning rate of the epoch's last step."""
     top1_percent: Percent | None
-    """Top-1 accuracy on the test images after the epoch, where it was measured."""
+    """Top-1 accuracy of the weights on the test images after the epoch, where it was measured."""
+    ema_top1_percent: Percent | None = None
+    """The same of their moving average, where there is one."""
     compute_s: Positive
     """Wall time of the epoch's steps, in seconds."""
     data_s: Positive
     """Wall time spent waiting for batches, in seconds."""
 
 
+class Evaluated(Spec):
+    """What one set of weights gives on one test set."""
+
+    weights: Literal["raw", "ema"]
+    """The weights themselves, or their moving average."""
+    images: Annotated[int, Field(ge=1, lt=2**63)]
+    """Test images; with ReaL labels those that have any."""
+    correct: Count
+    """Test images whose largest logit is at their label."""
+    top1_percent: Percent
+    top5_percent: Percent | None = None
+    loss: Positive | None = None
+    """Mean cross-entropy, in nats."""
+    calibration_error: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Expected calibration error: mean distance of confidence and accuracy over 15 bins of equal width."""
+    per_class_percent: tuple[Percent | None, ...] = ()
+    """Top-1 accuracy of each class's images, in the order of the labels; null for a class without images."""
+    file: str
+    """File beside the record that holds one row an image."""
+
+
+class EvaluationResult(Spec):
+    """What a model gives on a test set that it was not trained beside."""
+
+    test: str
+    """Name of the test set."""
+    model: str
+    """Name of the model."""
+    params: Count
+    """Parameters."""
+    evaluated: Annotated[tuple[Evaluated, ...], Field(min_length=1)]
+
+
 class TrainResult(Spec):
     """What training and evaluation gave."""
+
+    weights: Literal["raw", "ema"] = "raw"
+    """The weights that the accuracies here are those of; the moving average where the recipe keeps one."""
 
     params: Count
     """Trainable parameters."""
@@ -78,6 +117,10 @@ class TrainResult(Spec):
     """Mean cross-entropy on the test images, in nats."""
     train_s: Positive
     """Wall time of training, in seconds; cells may have run side by side, so it is no measure of cost."""
+    data_s: Positive = 0.0
+    """Part of `train_s` spent waiting for batches."""
+    processes: Annotated[int, Field(ge=1)] = 1
+    """Processes that trained together."""
     images_seen: Count
     """Training images seen, counted with repetition."""
     order_sha256: str
@@ -87,6 +130,10 @@ class TrainResult(Spec):
     shared_init_sha256: dict[str, str]
     """Parameter → digest of its initial value, for every parameter of the model."""
     recipe_sha256: str
+    classes: tuple[str, ...] = ()
+    """Names of the classes, in the order of the labels."""
+    evaluated: tuple[Evaluated, ...] = ()
+    """The test split by each kind of weights; the first are those of the accuracies above."""
 
 
 class Quantiles(Spec):
@@ -181,7 +228,7 @@ class Failure(Spec):
 class Record(Spec):
     """One cell's record."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     status: Literal["finished", "failed"]
     suite: str
     cell_id: str
@@ -195,6 +242,7 @@ class Record(Spec):
     resumed: int = 0
     """How often the cell was continued from a checkpoint."""
     train: TrainResult | None = None
+    evaluation: EvaluationResult | None = None
     cost: CostResult | None = None
     failure: Failure | None = None
     files: dict[str, str] = Field(default_factory=dict)
@@ -206,10 +254,14 @@ class Record(Spec):
         match self.cell:
             case {"kind": "train", "pair": {"name": str()}, "arm": str(), "seed": int()}:
                 result = self.train
+            case {"kind": "evaluate", "pair": {"name": str()}, "arm": str()}:
+                result = self.evaluation
             case {"kind": "cost", "pair": {"name": str()}}:
                 result = self.cost
             case _:
-                raise ValueError("cell is neither a train cell with pair, arm and seed nor a cost cell")
+                raise ValueError(
+                    "cell is no train cell with pair, arm and seed, no evaluate and no cost cell"
+                )
         if self.status == "finished" and result is None:
             raise ValueError("a finished cell needs its result")
         if self.status == "failed" and self.failure is None:
@@ -220,7 +272,7 @@ class Record(Spec):
 
     @property
     def kind(self) -> str:
-        """`train` or `cost`."""
+        """`train`, `evaluate` or `cost`."""
         return self.cell["kind"]
 
     @property
@@ -230,10 +282,10 @@ class Record(Spec):
 
     @property
     def arm(self) -> str | None:
-        """Arm of a train cell."""
+        """Arm of a train or evaluate cell."""
         return self.cell.get("arm")
 
     @property
     def seed(self) -> int | None:
-        """Seed of a train cell."""
+        """Seed of a train cell, or of the one whose weights are tested."""
         return self.cell.get("seed")

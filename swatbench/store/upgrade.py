@@ -9,8 +9,8 @@ from swatbench.store.record import SCHEMA_VERSION
 
 Upgrade = Callable[[dict[str, Any]], dict[str, Any]]
 
-UPGRADES: Mapping[int, Upgrade] = MappingProxyType({})
-"""Version of a layout → what turns its record into one of the next version."""
+UPGRADES: Mapping[int, Upgrade] = MappingProxyType({1: dict})
+"""Version of a layout → what turns its record into one of the next version; 2 only added fields to 1."""
 
 
 class NewerRecordError(StoreError):

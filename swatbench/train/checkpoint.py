@@ -1,61 +1,89 @@
-"""The state of a training run after a whole epoch, in one file that is written at once or not at all.
+"""The state of a training run after a whole step, in one file that is written at once or not at all.
 
 A file is one line, the SHA-256 in hex of all that follows, and then what `torch.save` wrote. So a file that
-was cut short or changed is known before anything in it is used.
+was cut short or changed is known before anything in it is used. The state goes to the disk tensor by tensor
+and is hashed on its way: no second copy of a large model is ever held.
 """
 
 import hashlib
-import io
+import os
 import pickle
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
 from swatbench.errors import CheckpointError
-from swatbench.store.atomic import write_bytes_atomic
 from swatbench.store.record import CurvePoint
+from swatbench.store.refusal import refused
 
+TEMPORARY = ".tmp"
+"""Last part of the name of a file that is still being written."""
+_HEX = 64
 _REMEDY = "Delete the file to train this cell from the start."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """Everything that the next epoch depends on; the schedule and all randomness follow from the epoch.
+    """Everything that the next step depends on; the schedule and all randomness follow from its number.
 
     Attributes:
         digest: Digest of the cell.
         resumed: How often the run has been continued.
         curve: One point for each epoch done.
+        step: Optimizer steps done in the run; the last of them may lie inside an epoch.
+        losses: Mean loss of each step of the unfinished epoch.
+        compute_s: Wall time of the unfinished epoch's steps so far, in seconds.
+        data_s: Wall time spent waiting for its batches so far, in seconds.
         model: The model's `state_dict`.
         optimizer: The optimizer's `state_dict`.
+        ema: `state_dict` of the weights' moving average; None where there is none.
+        scaler: `state_dict` of the loss scaler; None where there is none.
     """
 
     digest: str
     resumed: int
     curve: tuple[CurvePoint, ...]
+    step: int
+    losses: tuple[float, ...]
+    compute_s: float
+    data_s: float
     model: dict[str, Any]
     optimizer: dict[str, Any]
+    ema: dict[str, Any] | None
+    scaler: dict[str, Any] | None
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint in place of the last one; whenever this is stopped, one of them is whole.
 
     Args:
-        path: The file; its folder is made if need be.
-        checkpoint: The state.
+        path: The file; its folder is made if need be. What a killed process leaves beside it is a file whose
+            name begins with a dot and ends in `TEMPORARY`.
+        checkpoint: The state, on any device.
 
     Raises:
-        StoreError: The file cannot be written.
+        StoreError: The file cannot be written, as when the disk is full; the last one is left as it was.
     """
-    payload = _pack(checkpoint)
-    write_bytes_atomic(path, hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _replacing(path) as file:
+            file.write(b"0" * _HEX + b"\n")
+            payload = _Hashing(file)
+            _save(checkpoint, payload)
+            file.seek(0)
+            file.write(payload.sha256.hexdigest().encode())
+    except OSError as error:
+        raise refused(error, path, "written") from error
 
 
 def read_checkpoint(path: Path) -> Checkpoint | None:
-    """Read a checkpoint.
+    """Read a checkpoint into the memory of the processor.
 
     Args:
         path: The file.
@@ -64,18 +92,16 @@ def read_checkpoint(path: Path) -> Checkpoint | None:
         The state, or None where there is no such file.
 
     Raises:
-        CheckpointError: The file is damaged.
+        CheckpointError: The file is damaged, or another version of swatbench wrote it.
     """
     try:
-        stated, _, payload = path.read_bytes().partition(b"\n")
+        with path.open("rb") as file:
+            _check_whole(file, path)
+            return _load(file)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise _damaged(path, f"cannot be read ({error.strerror})") from error
-    if stated != hashlib.sha256(payload).hexdigest().encode():
-        raise _damaged(path, "is cut short or changed: its SHA-256 is not the stated one")
-    try:
-        return _unpack(payload)
     except _FOREIGN as error:
         raise _damaged(path, f"was written by another version ({type(error).__name__})") from error
 
@@ -96,24 +122,77 @@ def require_digest(checkpoint: Checkpoint, digest: str, *, path: Path) -> None:
         raise CheckpointError(what, where=str(path), fix=_REMEDY)
 
 
-def _pack(checkpoint: Checkpoint) -> bytes:
-    state = {
-        "digest": checkpoint.digest,
-        "resumed": checkpoint.resumed,
-        "curve": [point.model_dump() for point in checkpoint.curve],
-        "model": checkpoint.model,
-        "optimizer": checkpoint.optimizer,
-    }
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    return buffer.getvalue()
+def sync_folder(folder: Path) -> None:
+    """Make new names in a folder outlast a power cut, where the file system can."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
-def _unpack(payload: bytes) -> Checkpoint:
+class _Hashing:
+    """A file that hashes what is written, and remembers why it could not be: torch tells only that."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.sha256 = hashlib.sha256()
+        self.error: OSError | None = None
+        self._file = file
+
+    def write(self, data: bytes) -> int:
+        try:
+            written = self._file.write(data)
+        except OSError as error:
+            self.error = error
+            raise
+        self.sha256.update(data)
+        return written
+
+    def flush(self) -> None:
+        self._file.flush()
+
+
+def _save(checkpoint: Checkpoint, file: _Hashing) -> None:
+    state = {name: getattr(checkpoint, name) for name in Checkpoint.__slots__}
+    state["curve"] = [point.model_dump() for point in checkpoint.curve]
+    try:
+        torch.save(state, file)  # pyright: ignore[reportArgumentType]  (it needs write and flush alone)
+    except RuntimeError as error:
+        if file.error is None:
+            raise
+        raise file.error from error
+
+
+def _check_whole(file: BufferedReader, path: Path) -> None:
+    stated = file.read(_HEX + 1)
+    if stated != hashlib.file_digest(file, "sha256").hexdigest().encode() + b"\n":
+        raise _damaged(path, "is cut short or changed: its SHA-256 is not the stated one")
+
+
+def _load(file: BufferedReader) -> Checkpoint:
+    file.seek(_HEX + 1)
     # Everything is loaded to CPU memory; load_state_dict copies it to where the parameters are.
-    state = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+    state = torch.load(file, map_location="cpu", weights_only=True)
     curve = tuple(CurvePoint.model_validate(point) for point in state.pop("curve"))
     return Checkpoint(**state, curve=curve)
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[BinaryIO]:
+    """A new file that takes the path's name once all of it is on the disk, and goes if anything fails."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
 
 
 # What torch.load and pydantic raise on a file that is whole but of another kind.

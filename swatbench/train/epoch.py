@@ -1,51 +1,51 @@
-"""One pass over the training images, told and timed as it goes.
-
-Letters: B images in a batch.
-"""
+"""One pass over the training images, told, timed and saved as it goes."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from math import fsum, isfinite
-from typing import Protocol
+from itertools import islice
+from math import fsum, isfinite, log
 
 import torch
-from timm.scheduler.scheduler import Scheduler
-from timm.task import ClassificationTask
 from torch import Tensor
-from torch.nn.utils import clip_grad_norm_
-from torch.optim import Optimizer
 
 from swatbench.errors import TrainingError
-from swatbench.precision import Precision, autocast
 from swatbench.progress import Progress
-from swatbench.spec.suite import Recipe
 from swatbench.store.record import CurvePoint
+from swatbench.train.batches import TrainBatches
+from swatbench.train.faults import explain
+from swatbench.train.optim import Schedule
+from swatbench.train.step import Stepper
 
 REPORT_EVERY = 10
 """Most steps between two reports; the loss leaves the device only then."""
+EXPLODED = 10.0
+"""Loss, as a multiple of that of guessing, above which a run is given up."""
+
+_REMEDY = "Lower recipe.learning_rate, lengthen recipe.warmup_epochs or set recipe.clip_grad_norm."
 
 
-class EpochBatches(Protocol):
-    """Where training batches come from."""
+class TrainingStopped(Exception):  # noqa: N818 (nothing went wrong)
+    """Somebody asked the run to stop; its checkpoint is written."""
 
-    @property
-    def batch_size(self) -> int:
-        """Images B in a batch."""
-        ...
 
-    @property
-    def steps_per_epoch(self) -> int:
-        """Batches in an epoch."""
-        ...
+@dataclass(slots=True, kw_only=True)
+class Tally:
+    """Losses and times of an epoch so far; a resumed one begins with those of before.
 
-    def __call__(self, epoch: int, /) -> Iterable[tuple[Tensor, Tensor]]:
-        """Batches of an epoch, numbered from 0: normalised images (B, 3, H, W) and int64 labels (B,)."""
-        ...
+    Attributes:
+        losses: Mean loss of each step, over all processes.
+        compute_s: Wall time of the steps.
+        data_s: Wall time spent waiting for batches.
+        waiting: Losses of the steps since the last report, still on the device.
+        since_s: When the time now running began, by the run's clock.
+    """
 
-    def digests(self, epochs: int, /) -> tuple[str, str]:
-        """SHA-256 of the order and of the augmentation draws over so many epochs."""
-        ...
+    losses: list[float] = field(default_factory=list)
+    compute_s: float = 0.0
+    data_s: float = 0.0
+    waiting: list[Tensor] = field(default_factory=list)
+    since_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -53,127 +53,142 @@ class Trainer:
     """What every epoch of a run shares.
 
     Attributes:
-        task: timm's task, which holds the model and the training loss.
-        optimizer: The optimizer over the model's parameters.
+        stepper: Takes the steps.
         scheduler: Sets the learning rate of each step.
-        batches: Where batches come from.
-        recipe: The recipe.
-        device: Where all of it is.
-        precision: Autocast type of the forward pass.
-        on_progress: Called at least twice an epoch, where that has two steps.
+        batches: Where images come from.
+        num_classes: Classes K; guessing has the loss ln K.
+        on_progress: Told how far the run is, at least twice an epoch, where that has two steps.
+        on_pause: Told the epoch and its tally at every report, when all processes stand at one step.
+        should_stop: Whether the run shall end; asked between steps.
         clock: Seconds of wall time from any origin.
     """
 
-    task: ClassificationTask
-    optimizer: Optimizer
-    scheduler: Scheduler
-    batches: EpochBatches
-    recipe: Recipe
-    device: torch.device
-    precision: Precision
+    stepper: Stepper
+    scheduler: Schedule
+    batches: TrainBatches
+    num_classes: int
     on_progress: Callable[[Progress], None]
+    on_pause: Callable[[int, Tally, bool], None]
+    should_stop: Callable[[], bool]
     clock: Callable[[], float] = time.perf_counter
 
-
-@dataclass(slots=True, kw_only=True)
-class _Tally:
-    """Losses and times of the epoch so far."""
-
-    started_s: float
-    data_s: float = 0.0
-    losses: list[float] = field(default_factory=list)
-    waiting: list[Tensor] = field(default_factory=list)
+    @property
+    def learning_rate(self) -> float:
+        """Learning rate of the last step."""
+        return float(self.stepper.optimizer.param_groups[0]["lr"])
 
 
-def run_epoch(trainer: Trainer, epoch: int) -> CurvePoint:
-    """Train for one epoch.
+def run_epoch(trainer: Trainer, epoch: int, tally: Tally) -> CurvePoint:
+    """Train for what is left of an epoch.
 
     Args:
         trainer: What the run consists of.
         epoch: Number of the epoch, from 0.
+        tally: Its steps so far.
 
     Returns:
         The epoch's point of the curve, without a test accuracy. On CUDA, where steps run behind the program,
         the wait for them counts as compute, not as data.
 
     Raises:
-        TrainingError: The loss is not finite; epoch and step are named.
+        TrainingError: The loss is not finite or has exploded; epoch and step are named.
+        TrainingStopped: The run was asked to stop.
     """
-    per_epoch = trainer.batches.steps_per_epoch
+    per_epoch, start = trainer.batches.steps_per_epoch, len(tally.losses)
     report_every = min(REPORT_EVERY, -(-per_epoch // 2))
-    trainer.task.train()
-    tally = _Tally(started_s=trainer.clock())
-    done = 0
-    for done, (images, labels) in enumerate(_timed(trainer, epoch, tally), start=1):
-        trainer.scheduler.step_update(epoch * per_epoch + done - 1)
-        tally.waiting.append(_step(trainer, images, labels))
-        if done % report_every == 0 or done == per_epoch:
+    trainer.stepper.task.train()
+    tally.since_s = trainer.clock()
+    if start:
+        trainer.scheduler.step_update(epoch * per_epoch + start - 1)
+    step = start - 1
+    for step, micro_batches in enumerate(_timed(trainer, epoch, tally), start=start):
+        done = epoch * per_epoch + step + 1
+        trainer.scheduler.step_update(done - 1)
+        tally.waiting.append(_take(trainer.stepper, micro_batches, epoch=epoch, step=step, done=done))
+        if (step + 1) % report_every == 0 or step + 1 == per_epoch or _alone_and_stopped(trainer):
             _report(trainer, epoch, tally)
-    assert done == per_epoch, f"{done} batches came, not {per_epoch}"
+    assert step + 1 == per_epoch, f"{step + 1} batches came, not {per_epoch}"
     return CurvePoint(
         epoch=epoch + 1,
         step=(epoch + 1) * per_epoch,
         loss=fsum(tally.losses) / per_epoch,
-        learning_rate=_learning_rate(trainer),
+        learning_rate=trainer.learning_rate,
         top1_percent=None,
-        compute_s=trainer.clock() - tally.started_s - tally.data_s,
+        compute_s=tally.compute_s,
         data_s=tally.data_s,
     )
 
 
-def _timed(trainer: Trainer, epoch: int, tally: _Tally) -> Iterator[tuple[Tensor, Tensor]]:
-    """Hand batches on and add up the time spent waiting for them."""
-    batches = iter(trainer.batches(epoch))
+def _take(stepper: Stepper, micro_batches: list[tuple[Tensor, Tensor]], **place: int) -> Tensor:
+    try:
+        with stepper.world.needing_peers():
+            return stepper.take(micro_batches, **place)
+    except (RuntimeError, MemoryError) as error:
+        raise explain(error, stepper, *micro_batches[0]) from error
+
+
+def _timed(trainer: Trainer, epoch: int, tally: Tally) -> Iterator[list[tuple[Tensor, Tensor]]]:
+    """Hand on the micro-batches of each step, and add up the time spent waiting for them."""
+    batches = iter(trainer.batches(epoch, start=len(tally.losses)))
     while True:
         asked_s = trainer.clock()
-        batch = next(batches, None)
-        tally.data_s += trainer.clock() - asked_s
-        if batch is None:
+        micro_batches = list(islice(batches, trainer.batches.micro_batches))
+        came_s = trainer.clock()
+        tally.compute_s += asked_s - tally.since_s
+        tally.data_s += came_s - asked_s
+        tally.since_s = came_s
+        if not micro_batches:
             return
-        yield batch
+        yield micro_batches
 
 
-def _step(trainer: Trainer, images: Tensor, labels: Tensor) -> Tensor:
-    """Take one optimizer step and return its loss (), still on the device."""
-    with autocast(trainer.device.type, trainer.precision):
-        loss = trainer.task(images, labels)["loss"]
-    loss.backward()
-    if trainer.recipe.clip_grad_norm is not None:
-        clip_grad_norm_(trainer.task.parameters(), trainer.recipe.clip_grad_norm)
-    trainer.optimizer.step()
-    trainer.optimizer.zero_grad(set_to_none=True)
-    return loss.detach()
+def _alone_and_stopped(trainer: Trainer) -> bool:
+    # Several processes must agree, which they do at reports.
+    return trainer.stepper.world.size == 1 and trainer.should_stop()
 
 
-def _report(trainer: Trainer, epoch: int, tally: _Tally) -> None:
-    fresh = torch.stack(tally.waiting).tolist()
+def _report(trainer: Trainer, epoch: int, tally: Tally) -> None:
+    """Bring the losses of all processes together, look at them, and tell them."""
+    stop = torch.tensor([float(trainer.should_stop())], device=trainer.stepper.device)
+    *fresh, stopping = trainer.stepper.world.mean(torch.cat([torch.stack(tally.waiting), stop])).tolist()
     tally.waiting.clear()
-    _require_finite(fresh, epoch=epoch, step=len(tally.losses))
+    now_s = trainer.clock()
+    tally.compute_s += now_s - tally.since_s
+    tally.since_s = now_s
+    _require_sound(fresh, trainer, epoch=epoch, step=len(tally.losses))
     tally.losses += fresh
+    trainer.on_progress(_progress(trainer, epoch, tally, fresh))
+    trainer.on_pause(epoch, tally, stopping > 0)
+    # What was done in the pause is neither a step nor a wait for images.
+    tally.since_s = trainer.clock()
+
+
+def _progress(trainer: Trainer, epoch: int, tally: Tally, fresh: list[float]) -> Progress:
     done, per_epoch = len(tally.losses), trainer.batches.steps_per_epoch
-    elapsed_s = trainer.clock() - tally.started_s
-    trainer.on_progress(
-        Progress(
-            epoch=epoch + 1,
-            epochs=trainer.recipe.epochs,
-            step=epoch * per_epoch + done,
-            steps=trainer.recipe.epochs * per_epoch,
-            loss=fsum(fresh) / len(fresh),
-            learning_rate=_learning_rate(trainer),
-            images_per_s=done * trainer.batches.batch_size / elapsed_s if elapsed_s > 0 else 0.0,
-        )
+    epochs = trainer.stepper.recipe.total_epochs
+    elapsed_s = tally.compute_s + tally.data_s
+    return Progress(
+        epoch=epoch + 1,
+        epochs=epochs,
+        step=epoch * per_epoch + done,
+        steps=epochs * per_epoch,
+        loss=fsum(fresh) / len(fresh),
+        learning_rate=trainer.learning_rate,
+        images_per_s=done * trainer.batches.batch_size / elapsed_s if elapsed_s > 0 else 0.0,
+        data_share=tally.data_s / elapsed_s if elapsed_s > 0 else 0.0,
     )
 
 
-def _require_finite(losses: list[float], *, epoch: int, step: int) -> None:
-    for i, loss in enumerate(losses, start=step + 1):
+def _require_sound(losses: list[float], trainer: Trainer, *, epoch: int, step: int) -> None:
+    for number, loss in enumerate(losses, start=step + 1):
         if not isfinite(loss):
             raise TrainingError(
-                f"The training loss became {loss}.",
-                where=f"epoch {epoch + 1}, step {i}",
-                fix="Lower recipe.learning_rate, lengthen recipe.warmup_epochs or set recipe.clip_grad_norm.",
+                f"The training loss became {loss}.", where=f"epoch {epoch + 1}, step {number}", fix=_REMEDY
             )
-
-
-def _learning_rate(trainer: Trainer) -> float:
-    return float(trainer.optimizer.param_groups[0]["lr"])
+    guessing, mean = log(trainer.num_classes), fsum(losses) / len(losses)
+    if mean > EXPLODED * guessing:
+        raise TrainingError(
+            f"The training loss exploded: it is {mean:.3g}, where guessing gives {guessing:.3g}.",
+            where=f"epoch {epoch + 1}, steps {step + 1} to {step + len(losses)}",
+            fix=_REMEDY,
+        )

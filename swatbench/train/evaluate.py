@@ -1,118 +1,164 @@
-"""Accuracy and loss on the test images, with one row of facts for each image.
+"""Running a model over test images, by one process or several that share them.
 
-Letters: B images in a batch, K classes, n test images.
+Every image is counted exactly once, whatever the number of processes; each of them gets the whole result.
+
+Letters: B images in a batch, K classes, n test images, L labels an image has at most.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from swatbench.errors import TrainingError
+from swatbench.errors import DataError, ModelError, TrainingError
 from swatbench.precision import Precision, autocast
+from swatbench.train.batches import TestBatches
+from swatbench.train.score import Evaluation, Facts, score_by_label, score_by_labels
+from swatbench.world import ALONE, World
 
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Evaluation:
-    """What a model gives on the test images.
-
-    Attributes:
-        images: Number of test images n.
-        correct: Images whose logit at the label is larger than every other; a tie is wrong.
-        top1_percent: `correct` in percent of n.
-        top5_percent: Images with fewer than five other logits as large as the label's, in percent of n.
-        loss: Mean cross-entropy without label smoothing, in nats.
-        predictions: Four arrays (n,) in the order of the images: int64 `label`; int64 `predicted`, the class
-            of the largest logit (in a tie with the label, the other class); float32 `margin`, the label's
-            logit less the largest other, positive exactly where the image is correct; float32 `loss`, the
-            cross-entropy in nats.
-    """
-
-    images: int
-    correct: int
-    top1_percent: float
-    top5_percent: float
-    loss: float
-    predictions: dict[str, np.ndarray]
+_RECOUNT = "Compare the test split with the number of images that the suite states."
 
 
 def evaluate(
     model: nn.Module,
-    batches: Iterable[tuple[Tensor, Tensor]],
+    batches: TestBatches,
     *,
     device: torch.device,
     precision: Precision,
+    world: World = ALONE,
+    num_classes: int,
+    allowed: np.ndarray | None = None,
+    real: Sequence[tuple[int, ...]] | None = None,
 ) -> Evaluation:
-    """Run a model over all test images.
+    """Run a model over all test images; all processes of `world` must call this, and get the same.
 
     Args:
         model: The model, on `device`; it is left in the mode (train or eval) in which it came.
-        batches: Normalised images (B, 3, H, W) and int64 labels (B,).
+        batches: This process's test images, on `device`.
         device: Where model and batches are.
-        precision: Autocast type of the forward pass. Losses and margins are taken in float32.
+        precision: Autocast type of the forward pass. All else is computed in float32.
+        world: The processes that test together.
+        num_classes: Classes K.
+        allowed: int64 classes that the model chooses among, where not all; other logits count as -inf.
+        real: Labels of each of the n images, in the order of the test set, each of which is right, as the
+            ReaL labels of ImageNet are (Beyer et al. 2020, arXiv:2006.07159); images without any are left
+            out. None for the batches' labels.
 
     Raises:
         TrainingError: A logit is not finite, so the weights are of no use.
-        ValueError: There is no batch.
+        ModelError: The model has another number of classes.
+        DataError: Images of the test set are missing, or came more than once.
+        ValueError: There is no image or no label, or labels and allowed classes do not fit.
     """
+    if batches.images < 1:
+        raise ValueError(f"there must be at least one test image, not {batches.images}")
+    right = None if real is None else _table(real, batches.images, num_classes)[batches.positions]
+    banned = None if allowed is None else _banned(allowed, num_classes).to(device)
     was_training = model.training
     model.eval()
     try:
         with torch.no_grad():
-            rows = [_judge(logits, labels) for logits, labels in _forward(model, batches, device, precision)]
+            rows = [
+                _judge(_logits(model, images, precision, num_classes), answers, banned)
+                for images, answers in _answered(batches, right, device)
+            ]
     finally:
         model.train(was_training)
-    if not rows:
-        raise ValueError("there must be at least one test batch, not 0")
-    return _summarise({name: torch.cat([row[name] for row in rows]).cpu().numpy() for name in rows[0]})
+    own = {name: torch.cat([row[name] for row in rows]).cpu().numpy() for name in rows[0]} if rows else {}
+    facts = _whole(world.gather((batches.positions, own)), batches.images)
+    _require_finite(facts)
+    return score_by_label(facts, num_classes) if real is None else score_by_labels(facts, real)
 
 
-def _forward(
-    model: nn.Module,
-    batches: Iterable[tuple[Tensor, Tensor]],
-    device: torch.device,
-    precision: Precision,
-) -> Iterable[tuple[Tensor, Tensor]]:
+def _table(real: Sequence[tuple[int, ...]], images: int, num_classes: int) -> np.ndarray:
+    """Labels (n, L), rows filled up with their first label, and with 0 where there is none."""
+    if len(real) != images:
+        raise ValueError(f"there are labels for {len(real)} images, not for {images}")
+    found = [label for labels in real for label in labels]
+    if not found or not 0 <= min(found) <= max(found) < num_classes:
+        raise ValueError(f"there must be labels, from 0 to {num_classes - 1}")
+    longest = max(map(len, real))
+    return np.array([[*labels, *(labels[:1] or (0,)) * (longest - len(labels))] for labels in real])
+
+
+def _banned(allowed: np.ndarray, num_classes: int) -> Tensor:
+    if not len(allowed) or not 0 <= allowed.min() <= allowed.max() < num_classes:
+        raise ValueError(f"allowed classes must be some of 0 to {num_classes - 1}")
+    banned = torch.ones(num_classes, dtype=torch.bool)
+    banned[torch.from_numpy(allowed)] = False
+    return banned
+
+
+def _answered(
+    batches: TestBatches, right: np.ndarray | None, device: torch.device
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Images with the classes (B, L) that are right: those given for this process's images, or the labels."""
+    given = None if right is None else torch.from_numpy(right).to(device)
+    start = 0
     for images, labels in batches:
-        with autocast(device.type, precision):
-            logits = model(images)
-        yield logits.float(), labels
+        stop = start + len(labels)
+        if stop > len(batches.positions):
+            raise DataError(f"More than the {batches.images} test images came.", fix=_RECOUNT)
+        yield images, labels[:, None] if given is None else given[start:stop]
+        start = stop
 
 
-def _judge(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
-    """Facts (B,) about a batch from float32 logits (B, K) and labels (B,)."""
-    at_label = logits.gather(1, labels[:, None])
-    others = logits.scatter(1, labels[:, None], -torch.inf)
+def _logits(model: nn.Module, images: Tensor, precision: Precision, num_classes: int) -> Tensor:
+    with autocast(images.device.type, precision):
+        logits = model(images)
+    if logits.shape[1] != num_classes:
+        raise ModelError(
+            f"The model chooses among {logits.shape[1]} classes, and the data have {num_classes}.",
+            fix="Test it on data with the classes that it was trained on.",
+        )
+    return logits.float()
+
+
+def _judge(logits: Tensor, answers: Tensor, banned: Tensor | None) -> dict[str, Tensor]:
+    """Facts (B,) about a batch from float32 logits (B, K) and the classes (B, L) that are right."""
+    # Infinite or NaN where any logit is, and where two lie too far apart for a loss.
+    spread = logits.amax(1) - logits.amin(1)
+    if banned is not None:
+        logits = logits.masked_fill(banned, -torch.inf)
+    at_answer = logits.gather(1, answers).amax(1, keepdim=True)
+    others = logits.scatter(1, answers, -torch.inf)
     largest, rival = others.max(1)
-    margin = at_label[:, 0] - largest
+    margin, label = at_answer[:, 0] - largest, answers[:, 0]
     # bfloat16 logits are often equal; counting a tie as wrong favours no class, whatever topk would pick.
     return {
-        "label": labels,
-        "predicted": torch.where(margin > 0, labels, rival),
+        "label": label,
+        "predicted": torch.where(margin > 0, label, rival),
         "margin": margin,
-        "loss": F.cross_entropy(logits, labels, reduction="none"),
-        "ahead": (others >= at_label).sum(1),
-        "finite": logits.isfinite().all(1),
+        "loss": F.cross_entropy(logits, label, reduction="none"),
+        "confidence": logits.softmax(1).amax(1),
+        "ahead": (others >= at_answer).sum(1),
+        "finite": spread.isfinite(),
     }
 
 
-def _summarise(facts: dict[str, np.ndarray]) -> Evaluation:
-    n = len(facts["label"])
+def _whole(parts: list[tuple[np.ndarray, Facts]], images: int) -> Facts:
+    """Facts (n,) of all processes in the order of the test set."""
+    tested = [places[: len(facts["label"])] for places, facts in parts if facts]
+    positions = np.concatenate([np.empty(0, dtype=np.int64), *tested])
+    if not np.array_equal(np.sort(positions), np.arange(images)):
+        different = len(np.unique(positions))
+        raise DataError(
+            f"Of {images} test images {images - different} were missed, "
+            f"and {len(positions) - different} came more than once.",
+            fix=_RECOUNT,
+        )
+    order = np.argsort(positions)
+    rows = [facts for _, facts in parts if facts]
+    return {name: np.concatenate([row[name] for row in rows])[order] for name in rows[0]}
+
+
+def _require_finite(facts: Facts) -> None:
+    n = len(facts["finite"])
     broken = n - int(facts["finite"].sum())
     if broken:
         raise TrainingError(
             f"The trained model gives logits that are not finite for {broken} of {n} test images.",
             fix="Lower recipe.learning_rate or set recipe.clip_grad_norm.",
         )
-    correct = int((facts["margin"] > 0).sum())
-    return Evaluation(
-        images=n,
-        correct=correct,
-        top1_percent=100 * correct / n,
-        top5_percent=100 * int((facts["ahead"] < 5).sum()) / n,
-        loss=float(facts["loss"].mean(dtype=np.float64)),
-        predictions={name: facts[name] for name in ("label", "predicted", "margin", "loss")},
-    )

@@ -1,68 +1,72 @@
 """Training a model by a recipe, epoch by epoch, from a checkpoint where there is one.
 
-All that an epoch depends on is the state after the last one, the recipe, the seed and the epoch's number. So
-a run that was stopped and continued ends with the same weights as one that was not, bit for bit on a CPU.
+All that a step depends on is the state after the last one, the recipe, the seed and the step's number. So a
+run that was stopped and continued ends with the same weights as one that was not, bit for bit on a CPU.
 """
 
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import fsum
-from pathlib import Path
 
-import numpy as np
 import torch
-import torch.nn.functional as F
-from timm.task import ClassificationTask
-from torch import Tensor, nn
+from torch import nn
 
-from swatbench.errors import CheckpointError
-from swatbench.precision import Precision
-from swatbench.progress import Progress
-from swatbench.spec.suite import Recipe
+from swatbench.precision import Precision, loss_scaler
+from swatbench.spec.cells import Speed
+from swatbench.spec.recipe import Recipe
 from swatbench.store.record import CurvePoint
-from swatbench.train.checkpoint import Checkpoint, read_checkpoint, require_digest, write_checkpoint
-from swatbench.train.epoch import EpochBatches, Trainer, run_epoch
+from swatbench.train.batches import TestBatches, TrainBatches
+from swatbench.train.epoch import Tally, Trainer, run_epoch
 from swatbench.train.evaluate import evaluate
 from swatbench.train.optim import make_optimizer, make_scheduler
+from swatbench.train.retention import Retention
+from swatbench.train.state import Listener, RunState
+from swatbench.train.step import Stepper, make_task
+from swatbench.world import ALONE, World
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FitResult:
     """What training gave, beside the model's new weights.
 
     Attributes:
         curve: One point for each epoch.
         train_s: Wall time of all epochs' steps and batches in seconds, without tests and checkpoints.
+        data_s: The part of it spent waiting for batches.
         images_seen: Training images seen, counted with repetition.
         resumed: How often the run was continued from a checkpoint.
         order_sha256: Digest of the order in which images were seen.
         augmentation_sha256: Digest of every augmentation draw.
+        average: The model with the moving average of the weights; None where the recipe keeps none.
     """
 
     curve: tuple[CurvePoint, ...]
     train_s: float
+    data_s: float
     images_seen: int
     resumed: int
     order_sha256: str
     augmentation_sha256: str
+    average: nn.Module | None
 
 
 def fit(
     model: nn.Module,
-    batches: EpochBatches,
+    batches: TrainBatches,
     *,
-    test: Iterable[tuple[Tensor, Tensor]] | None,
+    test: TestBatches | None,
     recipe: Recipe,
+    speed: Speed,
+    num_classes: int,
     seed: int,
     device: torch.device,
     precision: Precision,
-    checkpoint_path: Path,
+    retention: Retention,
+    every_s: float,
     digest: str,
-    on_progress: Callable[[Progress], None],
-    on_note: Callable[[str], None],
-    clock: Callable[[], float] = time.perf_counter,
+    listener: Listener,
+    world: World = ALONE,
 ) -> FitResult:
     """Train a model in place.
 
@@ -71,105 +75,94 @@ def fit(
         batches: Training batches, on `device`.
         test: Test batches, to be gone through after every epoch; None to leave that out.
         recipe: The recipe.
+        speed: Switches that trade time and memory.
+        num_classes: Classes of the data.
         seed: Decides what the model itself draws while training, as dropout does.
         device: Where to train.
         precision: Autocast type of the forward pass.
-        checkpoint_path: Written after every epoch, and read at the start; it is left in place at the end.
+        retention: Where checkpoints are, and which are kept.
+        every_s: Longest time without a checkpoint, in seconds.
         digest: Digest of the cell, kept in the checkpoint.
-        on_progress: Told how far the run is, every few steps.
-        on_note: Told in a sentence what a user should know, as that a damaged checkpoint is not used.
-        clock: Seconds of wall time from any origin.
+        listener: Who is told how it goes.
+        world: The processes that train together; all of them call this.
 
     Raises:
         TrainingError: Training diverged.
+        TrainingStopped: It was asked to stop, and did so with a checkpoint.
         CheckpointError: The checkpoint belongs to another cell or model.
         StoreError: The checkpoint cannot be written.
         SuiteError: The recipe's optimizer cannot be used.
+        ModelError: The model cannot do what a switch asks for.
     """
     model.to(device)
-    trainer = _make_trainer(model, batches, recipe, device, precision, on_progress, clock)
-    curve, resumed = _resume(trainer, model, checkpoint_path, digest, on_note)
-    for epoch in range(len(curve), recipe.epochs):
-        with _own_randomness(seed, epoch, device):
-            point = run_epoch(trainer, epoch)
-        curve = (*curve, point if test is None else _tested(point, trainer, model, test))
-        weights, steps = model.state_dict(), trainer.optimizer.state_dict()
-        state = Checkpoint(digest=digest, resumed=resumed, curve=curve, model=weights, optimizer=steps)
-        write_checkpoint(checkpoint_path, state)
-    return _summarise(curve, resumed, batches)
-
-
-def _make_trainer(
-    model: nn.Module,
-    batches: EpochBatches,
-    recipe: Recipe,
-    device: torch.device,
-    precision: Precision,
-    on_progress: Callable[[Progress], None],
-    clock: Callable[[], float],
-) -> Trainer:
-    optimizer = make_optimizer(model, recipe)
-
-    def training_loss(logits: Tensor, labels: Tensor) -> Tensor:
-        # In float32: autocast on a CPU leaves the log-softmax in bfloat16, good for two or three digits.
-        return F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
-
-    return Trainer(
-        task=ClassificationTask(model, training_loss, device=device, verbose=False),
+    optimizer = make_optimizer(model, recipe, fused=speed.fused_optimizer)
+    stepper = Stepper(
+        model=model,
+        task=make_task(model, recipe, speed, device=device, world=world),
         optimizer=optimizer,
-        scheduler=make_scheduler(optimizer, recipe, steps_per_epoch=batches.steps_per_epoch),
-        batches=batches,
+        scaler=loss_scaler(device.type, precision),
         recipe=recipe,
+        seed=seed,
         device=device,
         precision=precision,
-        on_progress=on_progress,
-        clock=clock,
+        memory_format=torch.channels_last if speed.channels_last else torch.contiguous_format,
+        world=world,
     )
+    state = RunState(stepper, retention, every_s=every_s, digest=digest, listener=listener)
+    trainer = Trainer(
+        stepper=stepper,
+        scheduler=make_scheduler(optimizer, recipe, steps_per_epoch=batches.steps_per_epoch),
+        batches=batches,
+        num_classes=num_classes,
+        on_progress=listener.progress,
+        on_pause=state.pause,
+        should_stop=listener.should_stop,
+        clock=listener.clock,
+    )
+    tally = state.resume(batches.steps_per_epoch)
+    for epoch in range(len(state.curve), recipe.total_epochs):
+        with _own_randomness(device):
+            point = run_epoch(trainer, epoch, tally)
+        state.end_epoch(point if test is None else _tested(point, stepper, test, num_classes))
+        tally = Tally()
+    return _summarise(state, batches, stepper.average)
 
 
-def _tested(
-    point: CurvePoint, trainer: Trainer, model: nn.Module, test: Iterable[tuple[Tensor, Tensor]]
-) -> CurvePoint:
-    result = evaluate(model, test, device=trainer.device, precision=trainer.precision)
-    return point.model_copy(update={"top1_percent": result.top1_percent})
-
-
-def _resume(
-    trainer: Trainer, model: nn.Module, path: Path, digest: str, on_note: Callable[[str], None]
-) -> tuple[tuple[CurvePoint, ...], int]:
-    """Load the checkpoint, where there is a whole one; return the curve and how often it was resumed."""
-    try:
-        state = read_checkpoint(path)
-    except CheckpointError as error:
-        on_note(f"{path}: {error.what} Training starts anew.")
-        return (), 0
-    if state is None:
-        return (), 0
-    require_digest(state, digest, path=path)
-    try:
-        model.load_state_dict(state.model)
-        trainer.optimizer.load_state_dict(state.optimizer)
-    except (RuntimeError, ValueError) as error:
-        fix = "Delete the file to train this cell from the start."
-        raise CheckpointError("The checkpoint is of another model.", where=str(path), fix=fix) from error
-    return state.curve, state.resumed + 1
+def _tested(point: CurvePoint, stepper: Stepper, test: TestBatches, num_classes: int) -> CurvePoint:
+    """The point with the accuracies of the weights and of their moving average."""
+    models = {"top1_percent": stepper.model, "ema_top1_percent": stepper.average}
+    found = {
+        name: evaluate(
+            model,
+            test,
+            device=stepper.device,
+            precision=stepper.precision,
+            world=stepper.world,
+            num_classes=num_classes,
+        ).top1_percent
+        for name, model in models.items()
+        if model is not None
+    }
+    return point.model_copy(update=found)
 
 
 @contextmanager
-def _own_randomness(seed: int, epoch: int, device: torch.device) -> Iterator[None]:
-    """Let the model draw from a stream of this seed and epoch, and leave torch's own as it was."""
+def _own_randomness(device: torch.device) -> Iterator[None]:
+    """Leave torch's own random state as it was, whatever is drawn inside."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(int(np.random.SeedSequence((seed, epoch)).generate_state(1)[0]))
         yield
 
 
-def _summarise(curve: tuple[CurvePoint, ...], resumed: int, batches: EpochBatches) -> FitResult:
+def _summarise(state: RunState, batches: TrainBatches, average: nn.Module | None) -> FitResult:
+    curve = state.curve
     order_sha256, augmentation_sha256 = batches.digests(len(curve))
     return FitResult(
         curve=curve,
         train_s=fsum(point.compute_s + point.data_s for point in curve),
+        data_s=fsum(point.data_s for point in curve),
         images_seen=len(curve) * batches.steps_per_epoch * batches.batch_size,
-        resumed=resumed,
+        resumed=state.resumed,
         order_sha256=order_sha256,
         augmentation_sha256=augmentation_sha256,
+        average=average,
     )

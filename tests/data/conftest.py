@@ -1,4 +1,5 @@
 import importlib.util
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -8,6 +9,8 @@ import pytest
 import torch
 
 from swatbench.data.images import Dataset, Images
+from swatbench.spec.data import Data
+from tests.data.jpegs import make_hf, make_jpeg_folder, make_shards
 
 ROOT = Path(__file__).parents[2]
 
@@ -58,3 +61,29 @@ def make_cifar10() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def jpegs(tmp_path_factory) -> Path:
+    """24 training and 8 test JPEGs of 4 classes, in three ways: the folders `folder`, `wds` and `hfds`."""
+    root = tmp_path_factory.mktemp("jpegs")
+    folder = make_jpeg_folder(root / "folder")
+    make_shards(root / "wds", folder)
+    make_hf(root / "hfds", folder)
+    return root
+
+
+@pytest.fixture
+def make_data(jpegs, tmp_path, monkeypatch) -> Callable[..., tuple[Data, Path]]:
+    """What a suite asks for, and a copy of the images that a test may damage, which is where it works."""
+
+    def make(kind: str, **changes: object) -> tuple[Data, Path]:
+        root = tmp_path / kind
+        shutil.copytree(jpegs / kind, root)
+        monkeypatch.chdir(tmp_path)
+        source = {"folder": "folder", "wds": "wds/some", "hfds": "hfds/hfds"}[kind]
+        place = tmp_path / "cache" if kind == "hfds" else root
+        asked = {"train_images": 24, "test_images": 8, "num_classes": 4, "keep_decoded": False}
+        return Data(source=source, root=str(place), **(asked | changes)), root
+
+    return make

@@ -7,8 +7,10 @@ import torch.nn.functional as F
 
 from swatbench.data.batches import TestBatches, TrainBatches, crop_and_flip
 from swatbench.data.draws import draw_augmentation, draw_order
+from swatbench.data.mixing import make_mixing
 from swatbench.errors import SuiteError
-from swatbench.spec.suite import Augmentation
+from swatbench.spec.recipe import Augmentation, Recipe
+from swatbench.world import World
 
 CPU = torch.device("cpu")
 PLAIN = Augmentation()
@@ -126,6 +128,82 @@ def test_without_augmentation_pixels_are_only_normalised(make_dataset, train_bat
     first = dataset.train.pixels[draw_order(30, seed=5, epoch=0)[:8]]
     back = images * torch.tensor(dataset.std).reshape(3, 1, 1) + torch.tensor(dataset.mean).reshape(3, 1, 1)
     assert (255 * back).round().to(torch.uint8).equal(first)
+
+
+def looks(batches, epoch=1, *, start=0):
+    return torch.cat([images for images, _ in batches(epoch, start=start)])
+
+
+def test_micro_batches_of_all_processes_are_the_images_of_one_process(make_dataset):
+    def make(**options):
+        return TrainBatches(
+            make_dataset(30, 10), augmentation=PLAIN, batch_size=12, seed=5, device=CPU, **options
+        )
+
+    whole = looks(make())
+    for W, micro in ((1, 3), (2, 3), (2, 6), (3, 2), (4, None)):
+        ranks = [make(micro_batch_size=micro, world=World(rank=r, size=W)) for r in range(W)]
+        assert {each.micro_batches for each in ranks} == {12 // ((micro or 3) * W)}
+        rounds = zip(*(list(each(1)) for each in ranks), strict=True)
+        assert torch.cat([images for parts in rounds for images, _ in parts]).equal(whole)
+        assert looks(ranks[0], start=1).equal(looks(ranks[0])[12 // W :])
+
+
+@pytest.mark.parametrize(("batch_size", "micro", "W"), [(12, 5, 1), (12, 4, 2), (10, None, 4)])
+def test_micro_batches_that_do_not_make_a_step_are_refused(make_dataset, batch_size, micro, W):
+    with pytest.raises(SuiteError) as caught:
+        TrainBatches(
+            make_dataset(30, 10),
+            augmentation=PLAIN,
+            batch_size=batch_size,
+            seed=5,
+            device=CPU,
+            micro_batch_size=micro,
+            world=World(rank=0, size=W),
+        )
+    assert caught.value.where == "recipe.micro_batch_size"
+
+
+def test_copies_of_an_image_are_changed_in_their_own_way(train_batches):
+    images = looks(train_batches(Augmentation(repeats=2), train=24))
+    order = draw_order(24, seed=5, epoch=1)
+    draws = [draw_augmentation(24, PLAIN, seed=5, epoch=1, copy=copy) for copy in (0, 1)]
+    pixels = looks(train_batches(NONE, train=24))
+    places = {int(i): place for place, i in enumerate(order)}
+    for place in range(24):
+        i, copy = order[place // 2], place % 2
+        zero = -torch.tensor((0.5, 0.4, 0.3)) / torch.tensor((0.2, 0.25, 0.5))
+        padded = zero.reshape(3, 1, 1).expand(3, 40, 40).clone()
+        padded[:, 4:36, 4:36] = pixels[places[int(i)]]
+        y, x = int(draws[copy].y[i]), int(draws[copy].x[i])
+        cut = padded[:, y : y + 32, x : x + 32]
+        assert torch.allclose(images[place], cut.flip(2) if draws[copy].flip[i] else cut, atol=1e-5)
+
+
+def test_mixed_batches_are_those_of_the_mixing_and_in_the_digest(make_dataset):
+    augmentation = Augmentation(mixup_alpha=0.8, cutmix_alpha=1.0)
+    recipe = Recipe(epochs=1, batch_size=8, learning_rate=0.1, augmentation=augmentation)
+    mixing = make_mixing(recipe, num_classes=10, micro_batch_size=4, seed=5)
+    options = {"augmentation": augmentation, "batch_size": 8, "seed": 5, "device": CPU}
+    mixed = TrainBatches(make_dataset(30, 10), micro_batch_size=4, mixing=mixing, **options)
+    plain = TrainBatches(make_dataset(30, 10), micro_batch_size=4, **options)
+    for place, (found, expected) in enumerate(zip(mixed(1), plain(1), strict=True)):
+        images, targets = mixing(*expected, epoch=1, step=place // 2, k=place % 2)
+        assert found[0].equal(images)
+        assert found[1].equal(targets)
+    assert mixed.digests(1)[0] == plain.digests(1)[0]
+    assert mixed.digests(1)[1] != plain.digests(1)[1]
+
+
+@pytest.mark.parametrize("W", [1, 3, 30])
+def test_processes_share_the_test_images_among_them(make_dataset, W):
+    dataset = make_dataset(10, 25)
+    for r in range(W):
+        batches = TestBatches(dataset, batch_size=4, device=CPU, world=World(rank=r, size=W))
+        assert batches.images == 25
+        assert batches.positions.tolist() == list(range(r, 25, W))
+        found = [int(label) for _, labels in batches for label in labels]
+        assert found == dataset.test.labels[r::W].tolist()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

@@ -1,13 +1,31 @@
 import pytest
 
 from swatbench.data import cifar10, subset
-from swatbench.data.sources import READERS, load_dataset
-from swatbench.errors import DataError
-from swatbench.spec.suite import Data
+from swatbench.data.decoded import DecodedImages
+from swatbench.data.sources import LISTERS, READERS, load_dataset
+from swatbench.errors import DataError, SuiteError
+from swatbench.spec.data import OPENED_BY_TIMM, Data
+from swatbench.spec.sources import SOURCES
 
 
 def test_every_source_of_a_suite_has_a_reader():
-    assert set(READERS) == set(Data.model_fields["source"].annotation.__args__)
+    assert set(READERS) == set(SOURCES)
+    assert set(LISTERS) == {kind.rstrip("/") for kind in OPENED_BY_TIMM}
+
+
+def test_decoded_images_of_shards_are_refused_as_the_suites_mistake(make_data):
+    data, _ = make_data("wds", keep_decoded=True)
+    with pytest.raises(SuiteError, match="streamed and cannot be kept") as caught:
+        load_dataset(data)
+    assert caught.value.where == "data.keep_decoded"
+
+
+@pytest.mark.parametrize(("kind", "wish"), [("folder", True), ("hfds", True), ("folder", "auto")])
+def test_a_small_split_is_kept_decoded_if_the_suite_says_so(make_data, kind, wish):
+    data, _ = make_data(kind, keep_decoded=wish)
+    dataset = load_dataset(data)
+    assert isinstance(dataset.train.open(training=True), DecodedImages)
+    assert isinstance(dataset.test.open(training=False), DecodedImages)
 
 
 def test_the_subset_loads_without_anything_else():

@@ -3,11 +3,21 @@ import hashlib
 import numpy as np
 import pytest
 
-from swatbench.data.draws import draw_augmentation, draw_order, stream_digests
-from swatbench.spec.suite import Augmentation
+from swatbench.data.draws import (
+    draw_augmentation,
+    draw_order,
+    draw_visits,
+    image_seed,
+    mixing_seed,
+    sample_seed,
+    shard_seed,
+    stream_digests,
+)
+from swatbench.spec.recipe import Augmentation
 
 PLAIN = Augmentation()
 ORDER = [0, 3, 7, 5, 1, 2, 6, 4]
+IMAGE_WORDS, MIXING_WORDS = [186450223, 3559181312], [798150869, 2532097060]
 CHANGES = [[8, 8, 3, 8, 5, 1], [3, 0, 0, 4, 5, 0], [0, 0, 1, 0, 0, 1]]
 
 
@@ -107,3 +117,52 @@ def test_digests_move_with_what_they_digest_and_with_nothing_else():
     assert digests(augmentation=Augmentation(crop_padding=3))[1] != changes
     assert digests(images_per_epoch=20)[0] != order
     assert digests(images_per_epoch=20)[1] == changes
+
+
+def test_without_repeats_an_epoch_visits_the_images_in_their_order():
+    index, copies = draw_visits(50, repeats=1, seed=1, epoch=2)
+    assert index.tolist() == draw_order(50, seed=1, epoch=2).tolist()
+    assert not copies.any()
+
+
+def test_copies_follow_one_another_and_the_epoch_keeps_its_length():
+    index, copies = draw_visits(50, repeats=3, seed=1, epoch=2)
+    order = draw_order(50, seed=1, epoch=2).tolist()
+    assert index.tolist() == [i for i in order for _ in range(3)][:50]
+    assert copies.tolist() == [0, 1, 2] * 16 + [0, 1]
+
+
+def test_copies_are_changed_in_their_own_way_and_the_first_as_without_repeats():
+    first, second, third = (
+        draw_augmentation(500, PLAIN, seed=3, epoch=0, copy=copy).y.tolist() for copy in range(3)
+    )
+    assert first == draws(500).y.tolist()
+    assert first != second != third != first
+
+
+def test_every_kind_of_seed_is_its_own():
+    place = {"seed": 1, "epoch": 2}
+    words = [
+        image_seed(**place, index=3, copy=0),
+        image_seed(**place, index=3, copy=1),
+        image_seed(**place, index=4, copy=0),
+        mixing_seed(**place, step=3, k=0),
+        sample_seed(**place, worker=3, position=0, copy=0),
+        sample_seed(**place, worker=0, position=3, copy=0),
+    ]
+    assert len({each.tobytes() for each in words}) == 6
+    orders = [shard_seed(**place), shard_seed(**place, worker=0), shard_seed(seed=2, epoch=1)]
+    assert len({*orders}) == 3
+
+
+def test_the_seeds_are_the_same_for_ever():
+    # As the stream above: whoever changes these numbers changes every result of images changed one by one.
+    assert image_seed(seed=0, epoch=0, index=0, copy=0)[:2].tolist() == IMAGE_WORDS
+    assert mixing_seed(seed=0, epoch=0, step=0, k=0)[:2].tolist() == MIXING_WORDS
+
+
+def test_repeats_are_in_the_digests():
+    order, changes = digests(augmentation=Augmentation(repeats=2))
+    index = [draw_visits(20, repeats=2, seed=0, epoch=epoch)[0][:16] for epoch in (0, 1)]
+    assert order == hashlib.sha256(np.concatenate(index).astype("<i8").tobytes()).hexdigest()
+    assert changes != digests()[1]

@@ -4,8 +4,18 @@ import pytest
 import torch
 
 from swatbench.errors import MachineError
-from swatbench.measure.machine import resolve_device, resolve_precision, stopwatch, threads
-from swatbench.precision import autocast
+from swatbench.measure import machine
+from swatbench.measure.machine import (
+    DTYPES,
+    cpp_compiler,
+    resolve_device,
+    resolve_precision,
+    resolve_switches,
+    stopwatch,
+    threads,
+)
+from swatbench.precision import autocast, loss_scaler
+from swatbench.spec.execution import Execution
 
 
 @pytest.mark.parametrize(
@@ -52,15 +62,84 @@ def test_automatic_precision_on_cuda(monkeypatch, native, given):
     assert resolve_precision("auto", "cuda") == given
 
 
-@pytest.mark.parametrize("asked", ["fp32", "bf16"])
+@pytest.mark.parametrize("asked", ["fp32", "bf16", "fp16"])
 def test_a_precision_that_was_asked_for_is_given(tmp_path, asked):
     assert resolve_precision(asked, "cpu", cpuinfo=tmp_path / "none") == asked
 
 
-@pytest.mark.parametrize(("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
+@pytest.mark.parametrize(
+    ("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16), ("fp16", torch.float16)]
+)
 def test_autocast(precision, dtype):
     with autocast("cpu", precision):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
+    assert getattr(torch, DTYPES[precision]) == dtype
+
+
+def test_only_fp16_has_its_loss_scaled_and_its_gradients_come_back_unscaled():
+    weight = torch.nn.Parameter(torch.tensor(1.0))
+    optimizer = torch.optim.SGD([weight], lr=1.0)
+    for precision, factor in (("fp32", 1), ("bf16", 1), ("fp16", 2**16)):
+        scaler = loss_scaler("cpu", precision)
+        scaler.scale(3 * weight).backward()
+        assert weight.grad == 3 * factor
+        scaler.unscale_(optimizer)
+        assert weight.grad == 3
+        optimizer.zero_grad()
+
+
+def test_no_step_is_taken_where_a_gradient_overflowed():
+    weight = torch.nn.Parameter(torch.tensor(1.0))
+    optimizer, scaler = torch.optim.SGD([weight], lr=1.0), loss_scaler("cpu", "fp16")
+    scaler.scale(weight * torch.tensor(torch.inf)).backward()
+    scaler.step(optimizer)
+    scaler.update()
+    assert (weight.item(), scaler.get_scale()) == (1.0, 2**15)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_switches_that_are_left_open(device):
+    speed = resolve_switches(Execution(), device)
+    assert speed.model_dump() == {
+        "tf32": False,
+        "channels_last": False,
+        "compile": "none",
+        "fused_optimizer": True,
+        "gradient_checkpointing": False,
+    }
+
+
+def test_switches_that_are_asked_for_are_set(monkeypatch):
+    monkeypatch.setattr(machine, "cpp_compiler", lambda: "/usr/bin/g++")
+    asked = {
+        "tf32": True,
+        "channels_last": True,
+        "compile": "max-autotune",
+        "fused_optimizer": False,
+        "gradient_checkpointing": True,
+    }
+    assert resolve_switches(Execution(**asked), "cpu").model_dump() == asked
+    off = resolve_switches(Execution(channels_last=False, fused_optimizer=True), "cpu")
+    assert (off.channels_last, off.fused_optimizer) == (False, True)
+
+
+@pytest.mark.parametrize(("device", "missing"), [("cpu", "C\\+\\+ compiler"), ("cuda", "triton")])
+def test_compile_without_what_it_needs_is_refused(monkeypatch, device, missing):
+    monkeypatch.setattr(machine, "cpp_compiler", lambda: None)
+    monkeypatch.setattr(machine, "find_spec", lambda _name: None)
+    assert resolve_switches(Execution(), device).compile == "none"
+    with pytest.raises(MachineError, match=missing) as refused:
+        resolve_switches(Execution(compile="default"), device)
+    assert refused.value.where == "execution.compile"
+
+
+def test_the_compiler_that_cxx_names_is_found(monkeypatch, tmp_path):
+    compiler = tmp_path / "my++"
+    compiler.touch(mode=0o755)
+    monkeypatch.setenv("CXX", str(compiler))
+    assert cpp_compiler() == str(compiler)
+    monkeypatch.setenv("CXX", str(tmp_path / "none"))
+    assert cpp_compiler() is None
 
 
 def test_threads_are_given_back():

@@ -1,9 +1,9 @@
 """A small world of synthetic records, written in the store's own layout."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,40 +14,33 @@ from swatbench.report.page import asked_of
 from swatbench.report.section import Section, sections
 from swatbench.report.selection import parse
 from swatbench.spec.catalog import ARMS, PAIRS, parts_of
-from swatbench.spec.cells import CostCell, Resolution, TrainCell
-from swatbench.spec.suite import Cost, Data, Recipe, Suite
+from swatbench.spec.cells import CostCell, EvaluateCell, TrainCell
+from swatbench.spec.data import Data, TestSet
+from swatbench.spec.suite import Cost, Suite
 from swatbench.store.asked import write_asked
 from swatbench.store.files import cell_folder, read_suite, write_arrays, write_curve, write_record
 from swatbench.store.record import (
-    ArmCost,
     CostResult,
-    CurvePoint,
     Environment,
+    Evaluated,
+    EvaluationResult,
     Failure,
-    OperatorMacs,
-    Quantiles,
     Record,
     Timing,
     TrainResult,
 )
-
-ENVIRONMENT = Environment(
-    machine="some-cpu-2-cores",
-    processor="Some CPU <2.4 GHz> & co",
-    cores=2,
-    memory_bytes=8 * 2**30,
-    accelerator=None,
-    system="Debian GNU/Linux 12",
-    python="3.11.2",
-    packages={"torch": "2.15.0", "timm": "1.0.31"},
-    git_commit="0123456789abcdef0123456789abcdef01234567",
-    git_dirty=False,
-    swatbench="0.1.0",
+from tests.report.contents import (
+    ENVIRONMENT,
+    IMAGES,
+    RECIPE,
+    RESOLUTION,
+    SPEED,
+    START,
+    V2,
+    arm_cost,
+    curve_of,
+    samples_of,
 )
-RESOLUTION = Resolution(device="cpu", precision="bf16", fused_attention=False, data_digest="d" * 64)
-RECIPE = Recipe(epochs=3, batch_size=64, learning_rate=2e-3)
-IMAGES = 400
-START = datetime(2025, 3, 1, 12, tzinfo=UTC)
 
 
 @dataclass
@@ -59,6 +52,7 @@ class World:
     machine: str = "some-cpu-2-cores"
     minute: int = 0
     environment: Environment = ENVIRONMENT
+    classes: int = 10
     labels: np.ndarray = field(default_factory=lambda: np.arange(IMAGES) % 10)
 
     def train(
@@ -70,14 +64,16 @@ class World:
         percent: float = 50.0,
         recipe: Mapping[str, Any] | None = None,
         resolution: Mapping[str, Any] | None = None,
-        deterministic: bool = True,
+        cell: Mapping[str, Any] | None = None,
         labels: np.ndarray | None = None,
         data: Data | None = None,
         lie: int = 0,
+        ema: bool = False,
         **changes: Any,
     ) -> Path:
+        """A training run; `ema` tests a moving average too, three points better than the weights."""
         asked = RECIPE.model_copy(update=recipe or {})
-        cell = TrainCell(
+        asked_cell = TrainCell(
             pair=PAIRS[pair].as_dict(),
             arm=arm,
             parts=parts_of(PAIRS[pair], arm),
@@ -85,44 +81,89 @@ class World:
             data=data or Data(source="cifar10_subset"),
             recipe=asked,
             resolution=RESOLUTION.model_copy(update=resolution or {}),
+            speed=SPEED,
+            micro_batch_size=32,
+            streams=None,
             threads=1,
-            deterministic=deterministic,
-        )
-        folder = cell_folder(self.results, self.suite, self.machine, cell.id)
-        folder.mkdir(parents=True, exist_ok=True)
-        predictions = self._predictions(percent, seed, labels)
-        correct = int((predictions["predicted"] == predictions["label"]).sum())
+            deterministic=True,
+        ).model_copy(update=cell or {})
+        folder = self._folder(asked_cell.id)
+        tests = [self._test(folder, "predictions.npz", percent, seed, labels, lie, "ema" if ema else "raw")]
+        if ema:
+            tests += [self._test(folder, "predictions-raw.npz", percent - 3, seed, labels, lie, "raw")]
+        own = tests[0]
         result = {
+            "weights": own.weights,
             "params": 140_000 + 30_000 * len(ARMS[arm]),
             "test_images": IMAGES,
-            "correct": correct + lie,
-            "top1_percent": 100 * correct / IMAGES,
-            "top5_percent": min(100.0, 100 * correct / IMAGES + 25),
-            "test_loss": 1.4,
+            "correct": own.correct,
+            "top1_percent": own.top1_percent,
+            "top5_percent": own.top5_percent,
+            "test_loss": own.loss,
             "train_s": 40.0,
+            "data_s": 1.0,
             "images_seen": 15_000,
             "order_sha256": f"order{seed}",
             "augmentation_sha256": f"augmentation{seed}",
             "shared_init_sha256": {"head.weight": f"head{seed}", f"{arm}.weight": f"own{seed}"},
             "recipe_sha256": hashlib.sha256(asked.model_dump_json().encode()).hexdigest(),
+            "evaluated": tuple(tests),
         }
-        points = [
-            CurvePoint(
-                epoch=epoch,
-                step=epoch * 78,
-                loss=2.2 - 0.2 * epoch - percent / 200 + 0.03 * seed,
-                learning_rate=1e-3,
-                top1_percent=percent * (0.55 + 0.15 * epoch) + seed,
-                compute_s=10.0,
-                data_s=0.2,
-            )
-            for epoch in (1, 2, 3)
-        ]
-        shas = {
-            "predictions.npz": write_arrays(folder, "predictions.npz", predictions),
-            "curve.jsonl": write_curve(folder, points),
+        shas = self._shas(folder, tests) | {
+            "curve.jsonl": write_curve(folder, curve_of(percent, seed, ema=ema)),
         }
-        return self._write(folder, cell, train=TrainResult(**(result | changes)), files=shas)
+        return self._write(folder, asked_cell, train=TrainResult(**(result | changes)), files=shas)
+
+    def evaluate(
+        self,
+        trained: Path,
+        test: TestSet | None = V2,
+        *,
+        percent: float = 40.0,
+        kinds: tuple[str, ...] = ("raw",),
+        labels: np.ndarray | None = None,
+        images: int = IMAGES,
+        changes: Mapping[str, Any] | None = None,
+    ) -> Path:
+        """The test of a trained model on a further set."""
+        record = Record.model_validate_json((trained / "record.json").read_text())
+        cell = EvaluateCell(
+            pair=record.cell["pair"],
+            arm=record.cell["arm"],
+            parts=tuple(record.cell["parts"]),
+            seed=record.cell["seed"],
+            weights=record.digest,
+            test=test,
+            data=Data(source="cifar10_subset"),
+            resolution=RESOLUTION,
+            threads=1,
+        ).model_copy(update=changes or {})
+        folder = self._folder(cell.id)
+        tests = tuple(
+            self._test(folder, f"predictions{index or ''}.npz", percent, cell.seed or 0, labels, 0, kind)
+            for index, kind in enumerate(kinds)
+        )
+        tests = tuple(item.model_copy(update={"images": images}) for item in tests)
+        result = EvaluationResult(
+            test=test.name if test else "test", model=record.pair, params=140_000, evaluated=tests
+        )
+        return self._write(folder, cell, evaluation=result, files=self._shas(folder, tests))
+
+    def further(self, *, seeds: tuple[int, ...] = (0, 1), gain: float = 6.0) -> None:
+        """Two arms of the small DeiT, trained and tested on one further set."""
+        for seed in seeds:
+            self.evaluate(self.train(arm="baseline", seed=seed, percent=50.0), percent=30.0 + seed)
+            self.evaluate(self.train(arm="swat", seed=seed, percent=60.0), percent=30.0 + gain + 3 * seed)
+
+    @staticmethod
+    def answer_with_another_label(folder: Path) -> None:
+        """Let every image be answered with a label that is not the one in the file."""
+        with np.load(folder / "predictions.npz") as arrays:
+            found = dict(arrays)
+        found["predicted"] = (found["label"] + 1) % 10
+        sha = write_arrays(folder, "predictions.npz", found)
+        record = Record.model_validate_json((folder / "record.json").read_text())
+        write_record(folder, record.model_copy(update={"files": {"predictions.npz": sha}}))
 
     def cost(
         self,
@@ -146,13 +187,12 @@ class World:
             resolution=RESOLUTION.model_copy(update={"data_digest": None}),
             threads=2,
         )
-        folder = cell_folder(self.results, self.suite, self.machine, cell.id)
-        folder.mkdir(parents=True, exist_ok=True)
-        samples = self._samples(arms, slowdown, rounds, training=training)
+        folder = self._folder(cell.id)
+        samples = samples_of(arms, slowdown, rounds, training=training)
         result = CostResult(
             reference=arms[0],
             arms=tuple(
-                self._arm(arm, macs, samples, training=training, agree=arm not in disagree) for arm in arms
+                arm_cost(arm, macs, samples, training=training, agree=arm not in disagree) for arm in arms
             ),
             batch_size=64,
             img_size=32,
@@ -184,10 +224,10 @@ class World:
         listing = read_suite(self.results, self.suite)
         parsed = parse(listing.finished)
         asked = asked_of(self.results / self.suite)
-        return sections(parsed.trained, parsed.measured, listing.failed, asked)
+        return sections(parsed, listing.failed, asked)
 
-    def ask(self, *folders: Path, description: str = "") -> None:
-        """Leave what the last run asked for: the cells of these folders."""
+    def ask(self, *folders: Path, description: str = "", named: tuple[Path, ...] = ()) -> None:
+        """Leave what the last run asked for: the cells of these folders, and weights that were named."""
         suite = Suite(
             name=self.suite,
             description=description,
@@ -198,7 +238,12 @@ class World:
         )
         machine = self.results / self.suite / self.machine
         machine.mkdir(parents=True, exist_ok=True)
-        write_asked(machine, suite, tuple(folder.name for folder in folders))
+        write_asked(
+            machine,
+            suite,
+            tuple(folder.name for folder in folders),
+            named=tuple(folder.name for folder in named),
+        )
 
     def quickstart(self, seeds: tuple[int, ...] = (0, 1)) -> None:
         for pair, base in (("deit_mini", 44.0), ("mixer_mini", 48.0)):
@@ -208,51 +253,49 @@ class World:
         self.cost("deit_mini", slowdown=1.37)
         self.cost("mixer_mini", slowdown=1.0, macs=9_000_000)
 
-    def _predictions(self, percent: float, seed: int, labels: np.ndarray | None) -> dict[str, np.ndarray]:
+    def _folder(self, cell_id: str) -> Path:
+        folder = cell_folder(self.results, self.suite, self.machine, cell_id)
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def _test(
+        self,
+        folder: Path,
+        file: str,
+        percent: float,
+        seed: int,
+        labels: np.ndarray | None,
+        lie: int,
+        weights: Any,
+    ) -> Evaluated:
+        """Write the predictions of one kind of weights, and say what the record says of them."""
         label = (self.labels if labels is None else labels).astype(np.int64)
         right = np.random.default_rng(seed).permutation(IMAGES) < round(percent / 100 * IMAGES)
-        predicted = np.where(right, label, (label + 1) % 10)
         margin = np.where(right, 1.0, -1.0).astype(np.float32)
-        return {"label": label, "predicted": predicted, "margin": margin, "loss": np.abs(margin)}
-
-    def _samples(
-        self, arms: tuple[str, ...], slowdown: float, rounds: int, *, training: bool
-    ) -> dict[str, np.ndarray]:
-        rng = np.random.default_rng(len(arms) + rounds)
-        samples = {}
-        for protocol, base in (("inference", 0.02), ("training", 0.06))[: 2 if training else 1]:
-            load = base * np.exp(rng.normal(0, 0.1, rounds))
-            for name in (*arms, "twin"):
-                factor = 1.0 if name in (arms[0], "twin") else slowdown
-                samples[f"{protocol}/{name}"] = factor * load * np.exp(rng.normal(0, 0.01, rounds))
-        return samples
-
-    def _arm(
-        self, arm: str, macs: int, samples: dict[str, np.ndarray], *, training: bool, agree: bool
-    ) -> ArmCost:
-        parts = len(ARMS[arm])
-
-        def quantiles(protocol: str) -> Quantiles:
-            times = samples[f"{protocol}/{arm}"]
-            p05, p50, p95 = np.quantile(times, (0.05, 0.5, 0.95)).tolist()
-            return Quantiles(n=times.size, p50=p50, p05=p05, p95=p95)
-
-        own = round(macs * (1 + 0.04 * parts))
-        return ArmCost(
-            arm=arm,
-            params=140_000 + 30_000 * parts,
-            macs=own,
-            macs_matmul=own - 1000,
-            macs_torch=own - 1000 if agree else own,
-            macs_agree=agree,
-            macs_by_operator=(OperatorMacs(operator="linear", macs=own),),
-            inference_s=quantiles("inference"),
-            training_s=quantiles("training") if training else None,
-            inference_peak_bytes=(60 + 3 * parts) * 2**20,
-            training_peak_bytes=(200 + 40 * parts) * 2**20 if training else None,
+        predicted = np.where(right, label, (label + 1) % 10)
+        arrays = {"label": label, "predicted": predicted, "margin": margin, "loss": np.abs(margin)}
+        write_arrays(folder, file, {**arrays, "confidence": np.full(IMAGES, 0.5, np.float32)})
+        top1 = 100 * int(right.sum()) / IMAGES
+        return Evaluated(
+            weights=weights,
+            images=IMAGES,
+            correct=int(right.sum()) + lie,
+            top1_percent=top1,
+            top5_percent=min(100.0, top1 + 25),
+            loss=1.4,
+            calibration_error=0.08,
+            per_class_percent=tuple(
+                100 * float(right[label == k].mean()) if (label == k).any() else None
+                for k in range(self.classes)
+            ),
+            file=file,
         )
 
-    def _write(self, folder: Path, cell: TrainCell | CostCell, **result: Any) -> Path:
+    @staticmethod
+    def _shas(folder: Path, tests: Sequence[Evaluated]) -> dict[str, str]:
+        return {item.file: hashlib.sha256((folder / item.file).read_bytes()).hexdigest() for item in tests}
+
+    def _write(self, folder: Path, cell: TrainCell | EvaluateCell | CostCell, **result: Any) -> Path:
         self.minute += 1
         record = Record(
             status="finished",

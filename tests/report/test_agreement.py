@@ -2,7 +2,12 @@ import pytest
 
 from swatbench.report.agreement import disagreements
 from swatbench.report.selection import parse
+from swatbench.spec.cells import Speed
 from swatbench.store.files import read_suite
+
+COMPILED = Speed(
+    tf32=False, channels_last=False, compile="default", fused_optimizer=True, gradient_checkpointing=False
+)
 
 
 def pair_of_runs(world):
@@ -29,7 +34,14 @@ def test_runs_that_differ_in_the_arm_alone_agree(world):
             {"resolution": {"precision": "fp32"}},
             "resolution differs (precision: bf16 and fp32)",
         ),
-        ({"deterministic": False}, "deterministic differs (True and False)"),
+        ({"cell": {"micro_batch_size": 64}}, "micro_batch_size differs (32 and 64)"),
+        ({"cell": {"streams": 4}}, "streams differs (None and 4)"),
+        (
+            {"cell": {"speed": COMPILED}},
+            "speed differs (compile: none and default)",
+        ),
+        ({"ema": True}, "weights that were tested differ (raw and ema)"),
+        ({"cell": {"deterministic": False}}, "deterministic differs (True and False)"),
         ({"order_sha256": "other"}, "order of the images differs"),
         ({"augmentation_sha256": "other"}, "augmentation differs"),
         ({"recipe_sha256": "other"}, "digest of the recipe differs"),
@@ -47,6 +59,32 @@ def test_each_difference_is_named(world, change, reason):
     world.train(arm="baseline")
     world.train(arm="swat", **change)
     assert reason in disagreements(*pair_of_runs(world))
+
+
+@pytest.mark.parametrize(
+    ("digest", "reason"),
+    [
+        ("order_sha256", "order of the images differs"),
+        ("augmentation_sha256", "augmentation differs"),
+        ("recipe_sha256", "digest of the recipe differs"),
+        ("shared_init_sha256", "initial values of shared parameters differ (head.weight)"),
+    ],
+)
+def test_each_digest_alone_causes_a_refusal(world, digest, reason):
+    world.train(arm="baseline")
+    other = {"head.weight": "other"} if digest == "shared_init_sha256" else "other"
+    world.train(arm="swat", percent=60.0, **{digest: other})
+    (section,) = world.gather()
+    assert section.comparisons == ()
+    assert [(item.what, item.why) for item in section.refusals] == [("accuracy", reason)]
+
+
+def test_a_number_of_processes_is_a_remark_and_no_refusal(world):
+    world.train(arm="baseline")
+    world.train(arm="swat", percent=60.0, processes=2)
+    (section,) = world.gather()
+    assert section.refusals == ()
+    assert section.comparisons[0].accuracy.unlike == ("trained by 1 and 2 processes",)
 
 
 def test_parameters_of_one_arm_alone_may_differ(world):

@@ -5,10 +5,11 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from swatbench.report.canvas import INK, LINES, MARKERS, SERIES, look_of
+from swatbench.report.canvas import INK, LINES, MARKERS, SERIES, Shade, colours, look_of
 from swatbench.report.figures import figures
 from swatbench.report.points import points, unbeaten
 from swatbench.report.published import published_for, published_rows
+from swatbench.report.weights import weights_of
 from swatbench.spec.catalog import ARMS
 
 NAMES = [
@@ -45,6 +46,51 @@ def test_every_arm_of_a_report_can_be_told_from_every_other():
         taken = [look_of(others, arm, len(looks), reference=arm == "baseline") for arm in ARMS]
         assert len(set(taken)) == len(ARMS)
     assert len(set(LINES)) == len(LINES)
+
+
+def test_no_two_of_sixteen_pairs_look_alike():
+    looks = colours([f"pair{number}" for number in range(16)])
+    assert len(set(looks.values())) == 16
+    assert [look.dotted for look in looks.values()] == [False] * 8 + [True] * 8
+
+
+def test_a_pair_that_takes_a_colour_again_carries_dots_in_every_figure(world, monkeypatch):
+    world.train(arm="baseline")
+    world.train(arm="swat", percent=60.0)
+    world.cost()
+    (section,) = world.gather()
+    first = {drawing.name: drawing.svg for drawing in figures(section)}
+    ninth = Shade(colour=SERIES[0], dotted=True)
+    monkeypatch.setattr("swatbench.report.figures.colours", lambda _: {"deit_mini": ninth})
+    dotted = {drawing.name: drawing.svg for drawing in figures(section)}
+    assert list(dotted) == NAMES
+    for name in NAMES:
+        assert dotted[name] != first[name]
+
+
+def test_the_average_of_the_weights_is_a_thinner_line(world):
+    for arm in ("baseline", "swat"):
+        world.train(arm=arm, ema=True)
+    (section,) = world.gather()
+    scatter, accuracy, loss = figures(section)
+    assert "thinner lines are their moving average's (EMA)" in accuracy.caption
+    assert accuracy.alt.count("EMA") == 2
+    assert accuracy.svg.count("stroke-width: 0.6") == 3  # one a run, and the legend's
+    assert "stroke-width: 0.6" not in loss.svg
+    assert "Accuracies are those of the moving average of the weights (EMA)." in scatter.caption
+
+
+def test_which_weights_accuracies_are_of_is_said_of_each_pair(world):
+    for arm in ("baseline", "swat"):
+        world.train("deit_mini", arm)
+        world.train("mixer_mini", arm, ema=True)
+    (section,) = world.gather()
+    assert weights_of(section.pairs).told == (
+        "Accuracies are those of the weights themselves (raw) in deit_mini and "
+        "of the moving average of the weights (EMA) in mixer_mini."
+    )
+    assert weights_of(section.pairs).short == ""
+    assert weights_of(section.pairs[1:]).short == " (EMA)"
 
 
 def test_a_pair_keeps_its_colour(drawn):

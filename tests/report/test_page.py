@@ -1,3 +1,4 @@
+import json
 import re
 from html.parser import HTMLParser
 from urllib.parse import unquote
@@ -196,6 +197,37 @@ def test_the_page_reads_on_narrow_screens_in_the_dark_and_on_paper(world):
     labels = page.attribute("div", "aria-label")
     assert sum("Top-1 accuracy against" in label for label in labels) == 3
     assert page.attribute("th", "scope") == ["col"] * len(page.attribute("th", "scope"))
+
+
+def test_which_weights_were_tested_is_said_wherever_accuracy_is(world):
+    for arm in ("baseline", "swat"):
+        world.train(arm=arm, ema=True)
+    world.cost()
+    path, page = report(world)
+    told = "Accuracies are those of the moving average of the weights (EMA)."
+    # Under the sentences, in three figures of accuracy against cost, and above three tables.
+    assert page.text.count(told) == 7
+    assert (path.parent / "report.md").read_text().count(told) == 7
+
+
+def test_records_of_layout_1_are_still_reported(world):
+    for arm, percent in (("baseline", 50.0), ("swat", 60.0)):
+        folder = world.train(arm=arm, percent=percent)
+        record = json.loads((folder / "record.json").read_text())
+        for name in ("weights", "evaluated", "data_s", "processes"):
+            del record["train"][name]
+        for name in ("speed", "micro_batch_size", "streams"):
+            del record["cell"][name]
+        for name in ("micro_batch_size", "learning_rate_scaling", "learning_rate_batch_size", "ema"):
+            del record["cell"]["recipe"][name]
+        del record["evaluation"]
+        (folder / "record.json").write_text(json.dumps({**record, "schema_version": 1}))
+    path, page = report(world)
+    assert "+10.0 points top-1 these 2 checkpoints on these 400 images" in page.text
+    assert "2 cells finished, 0 failed" in page.text
+    assert "damaged" not in page.text
+    tests = (path.parent / "tables" / "evaluations.csv").read_text().splitlines()
+    assert tests[1].startswith("some-cpu-2-cores,deit_mini,baseline,0,test,raw,400,200,50.0,75.0,1.4,,")
 
 
 def test_a_suite_without_results_is_an_error(world):

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from swatbench.report.comparison import Accuracy, Comparison, CostRatios
+from swatbench.report.accuracy import Accuracy
+from swatbench.report.comparison import Comparison, CostRatios
 from swatbench.report.sentences import sentence
 from swatbench.stats.accuracy import across_images, across_seeds
 from swatbench.stats.ratios import paired_ratio

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from swatbench.spec.cells import Resolution
+from swatbench.spec.cells import Machine, Resolution, Speed
 from swatbench.spec.load import parse_suite
 from swatbench.spec.suite import Suite
 
@@ -32,8 +32,18 @@ def suite() -> Suite:
 
 
 @pytest.fixture
-def resolution() -> Resolution:
-    return Resolution(device="cpu", precision="fp32", fused_attention=False, data_digest="a" * 64)
+def machine() -> Machine:
+    return Machine(
+        resolution=Resolution(device="cpu", precision="fp32", fused_attention=False, data_digest="a" * 64),
+        speed=Speed(
+            tf32=False,
+            channels_last=False,
+            compile="none",
+            fused_optimizer=True,
+            gradient_checkpointing=False,
+        ),
+        num_classes=10,
+    )
 
 
 @pytest.fixture

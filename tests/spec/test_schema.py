@@ -25,7 +25,7 @@ def test_every_field_of_every_model_has_a_description() -> None:
         assert model["description"], model["title"]
         for name, field in model["properties"].items():
             assert field.get("description"), f"{model['title']}.{name}"
-    assert schema["$defs"]["Recipe"]["properties"]["learning_rate"]["description"] == "Peak learning rate."
+    assert schema["$defs"]["Recipe"]["properties"]["weight_decay"]["description"] == "Weight decay."
 
 
 def test_names_are_offered_for_completion() -> None:

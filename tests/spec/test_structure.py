@@ -6,14 +6,12 @@ import pytest
 from pydantic import ValidationError
 
 from swatbench.spec.catalog import PAIRS
-from swatbench.spec.cells import Resolution, expand
+from swatbench.spec.expand import expand
 from swatbench.spec.plan import plan
 from swatbench.spec.sizes import patch_of, stages_of
 from swatbench.spec.structure import Structure
 from swatbench.spec.suite import Suite
 from swatbench.swat.geometry import stem, token_image
-
-RESOLUTION = Resolution(device="cpu", precision="fp32", fused_attention=False, data_digest="0" * 64)
 
 
 def suite(**structure):
@@ -32,9 +30,9 @@ def test_what_is_not_said_stays_the_pair_s_own():
     assert suite(stem_width=16).row("mixer_mini").token_kernel == PAIRS["mixer_mini"].token_kernel
 
 
-def test_structure_reaches_every_cell_its_digest_and_its_estimate():
+def test_structure_reaches_every_cell_its_digest_and_its_estimate(machine):
     plain, wide = suite(), suite(stem_width=64, combine="sum", grid_kernel=5)
-    ours, theirs = (expand(asked, RESOLUTION, num_classes=10, cores=1) for asked in (plain, wide))
+    ours, theirs = (expand(asked, machine, cores=1) for asked in (plain, wide))
     assert all(cell.pair["stem_width"] == 64 and cell.pair["grid_kernel"] == 5 for cell in theirs)
     assert {cell.pair["name"]: cell.pair["combine"] for cell in theirs} == {
         "deit_mini": "sum",

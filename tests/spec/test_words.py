@@ -14,12 +14,13 @@ from swatbench.spec.words import describe, keys_at, parents_of, schema_at
         (("recipe", "clip_grad_norm"), "a number above 0 or null"),
         (("recipe", "betas"), "a list of 2: a number from 0 to 1, a number from 0 to 1"),
         (("recipe", "betas", 1), "a number from 0 to 1"),
-        (("recipe", "schedule"), "cosine"),
+        (("recipe", "schedule"), "cosine, tanh, poly, step, multistep, wsd, rsqrt or constant"),
+        (("recipe_for", "swin", "weight_decay"), "a number at least 0 or null"),
         (("execution", "fused_attention"), "true, false or auto"),
         (("data", "root"), "text or null"),
         (("seeds",), "a list of at least one of: a whole number at least 0 and below 2147483648"),
         (("cost", "training"), "true or false"),
-        (("data",), "the keys source, root"),
+        (("execution", "checkpoints"), "the keys every_s, keep_every_epochs, keep_best"),
     ],
 )
 def test_what_is_allowed_is_said_in_words(key: tuple[str | int, ...], words: str) -> None:

@@ -71,10 +71,10 @@ def test_no_record_holds_what_is_no_number(tmp_path: Path, record: Record) -> No
     [
         ({"train": None}, "needs its result"),
         ({"status": "failed"}, "needs a failure"),
-        ({"cell": {}}, "neither a train cell"),
-        ({"cell": {"kind": "other", "pair": {"name": "x"}}}, "neither a train cell"),
-        ({"cell": {"kind": "train", "pair": {"name": "x"}, "arm": "swat"}}, "neither a train cell"),
-        ({"cell": {"kind": "cost", "pair": {}}}, "neither a train cell"),
+        ({"cell": {}}, "no train cell with pair, arm and seed"),
+        ({"cell": {"kind": "other", "pair": {"name": "x"}}}, "no train cell with pair, arm and seed"),
+        ({"cell": {"kind": "train", "pair": {"name": "x"}, "arm": "swat"}}, "no train cell with pair, arm and seed"),
+        ({"cell": {"kind": "cost", "pair": {}}}, "no train cell with pair, arm and seed"),
         ({"files": {"../x": "0"}}, "without folders"),
         ({"extra": 1}, "Extra inputs"),
         ({"schema_version": True}, "schema_version"),
@@ -248,7 +248,7 @@ def test_whatever_is_not_whole_runs_again(tmp_path: Path, store: Callable[..., P
 
 def test_the_record_of_a_newer_swatbench_is_not_overwritten(store: Callable[..., Path]) -> None:
     folder = store()
-    rewrite(folder, schema_version=2)
+    rewrite(folder, schema_version=3)
     with pytest.raises(NewerRecordError, match="Update swatbench"):
         finished_record(folder, "0" * 64)
 

@@ -1,4 +1,6 @@
 import os
+import resource
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -18,8 +20,14 @@ def checkpoint(**changes):
         "digest": "a" * 64,
         "resumed": 2,
         "curve": (POINT,),
+        "step": 8,
+        "losses": (2.5, 2.25),
+        "compute_s": 3.5,
+        "data_s": 0.5,
         "model": {"weight": torch.arange(6.0).reshape(2, 3)},
         "optimizer": {"state": {0: {"step": torch.tensor(6.0)}}, "param_groups": [{"betas": (0.9, 0.98)}]},
+        "ema": {"weight": torch.zeros(2, 3)},
+        "scaler": {"scale": 65536.0, "_growth_tracker": 3},
     }
     return Checkpoint(**(values | changes))
 
@@ -31,7 +39,39 @@ def test_what_is_written_is_read_back(tmp_path):
     assert (found.digest, found.resumed, found.curve) == ("a" * 64, 2, (POINT,))
     assert found.model["weight"].equal(torch.arange(6.0).reshape(2, 3))
     assert found.optimizer["param_groups"][0]["betas"] == (0.9, 0.98)
+    assert (found.step, found.losses, found.compute_s, found.data_s) == (8, (2.5, 2.25), 3.5, 0.5)
+    assert found.ema["weight"].equal(torch.zeros(2, 3))
+    assert found.scaler == {"scale": 65536.0, "_growth_tracker": 3}
     assert [file.name for file in path.parent.iterdir()] == ["last.ckpt"]
+
+
+def test_a_run_without_average_and_scaler_has_none_of_them(tmp_path):
+    write_checkpoint(tmp_path / "last.ckpt", checkpoint(ema=None, scaler=None))
+    found = read_checkpoint(tmp_path / "last.ckpt")
+    assert (found.ema, found.scaler) == (None, None)
+
+
+def test_the_first_line_is_the_digest_of_the_rest(tmp_path):
+    write_checkpoint(tmp_path / "last.ckpt", checkpoint())
+    content = (tmp_path / "last.ckpt").read_bytes()
+    assert content == signed(content[65:])
+
+
+def test_no_second_copy_of_the_state_is_held_in_memory(tmp_path):
+    state = checkpoint(model={str(i): torch.rand(1 << 18) for i in range(16)})
+    tracemalloc.start()
+    try:
+        write_checkpoint(tmp_path / "last.ckpt", state)
+        _, written_peak_bytes = tracemalloc.get_traced_memory()
+        tracemalloc.reset_peak()
+        found = read_checkpoint(tmp_path / "last.ckpt")
+        _, read_peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found.model["15"].equal(state.model["15"])
+    # The state is 16 tensors of 1 MiB.
+    assert written_peak_bytes < 4 << 20
+    assert read_peak_bytes < 4 << 20
 
 
 def test_no_file_is_no_checkpoint(tmp_path):
@@ -72,6 +112,14 @@ def test_a_whole_file_of_another_kind_is_refused(tmp_path):
             read_checkpoint(path)
 
 
+def test_a_file_of_the_former_layout_is_refused(tmp_path):
+    former = {"digest": "a" * 64, "resumed": 0, "curve": [], "model": {}, "optimizer": {}}
+    torch.save(former, tmp_path / "former.pt")
+    (tmp_path / "last.ckpt").write_bytes(signed((tmp_path / "former.pt").read_bytes()))
+    with pytest.raises(CheckpointError, match="another version"):
+        read_checkpoint(tmp_path / "last.ckpt")
+
+
 def test_nothing_in_a_checkpoint_is_called(tmp_path):
     class Harmful:
         def __reduce__(self):
@@ -108,3 +156,21 @@ def test_a_write_that_fails_leaves_the_last_checkpoint_whole(tmp_path, monkeypat
         write_checkpoint(path, checkpoint(resumed=3))
     assert read_checkpoint(path).resumed == 2
     assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"]
+
+
+@pytest.mark.parametrize("limit_bytes", [10, 70, 2000, 100_000, 361_000])
+def test_a_file_that_the_system_cuts_off_is_a_store_error(tmp_path, limit_bytes):
+    path = tmp_path / "last.ckpt"
+    write_checkpoint(path, checkpoint())
+    large = checkpoint(model={str(i): torch.rand(10_000) for i in range(9)}, resumed=3)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, hard))
+    try:
+        with pytest.raises(StoreError, match="The file cannot be written: File too large"):
+            write_checkpoint(path, large)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert read_checkpoint(path).resumed == 2
+    assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"]
+    write_checkpoint(path, large)
+    assert read_checkpoint(path).resumed == 3

@@ -1,0 +1,132 @@
+"""The agenda of a run: the cells of a suite on this machine, where each belongs, and what is still to do."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from swatbench.job import Job
+from swatbench.spec.catalog import PAIRS
+from swatbench.spec.cells import ELSEWHERE, CostCell, EvaluateCell, Machine, NamedWeights, TrainCell
+from swatbench.spec.estimate import forward_macs
+from swatbench.spec.expand import expand, named_cells
+from swatbench.spec.suite import Suite
+from swatbench.store.asked import write_asked
+from swatbench.store.files import RECORD, cell_folder, finished_record
+from swatbench.store.provenance import environment, usable_cores
+from swatbench.store.record import Environment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agenda:
+    """What a run has to do.
+
+    Attributes:
+        suite: The suite.
+        folder: Where this machine's cells lie.
+        environment: Where they run.
+        jobs: All cells that are asked for.
+        cells: Names of the folders of the suite's cells.
+        named: Names of the folders of weights that the user named.
+    """
+
+    suite: Suite
+    folder: Path
+    environment: Environment
+    jobs: tuple[Job, ...]
+    cells: tuple[str, ...]
+    named: tuple[str, ...]
+
+    def todo(self) -> list[Job]:
+        """The cells without a finished record."""
+        return [job for job in self.jobs if finished_record(job.folder, job.cell.digest) is None]
+
+    def write_asked(self) -> None:
+        """Leave what is asked beside the cells.
+
+        Raises:
+            StoreError: The file cannot be written.
+        """
+        write_asked(self.folder, self.suite, self.cells, named=self.named)
+
+
+def make_agenda(
+    suite: Suite, machine: Machine, *, results: Path, weights: str | None, named: NamedWeights | None
+) -> Agenda:
+    """Give every cell of a suite its place.
+
+    Args:
+        suite: The suite.
+        machine: What the machine decided.
+        results: Root of all results.
+        weights: What the user wants tested, in place of training; None for the suite's cells.
+        named: What that is.
+
+    Raises:
+        SuiteError: The machine's processes cannot share a batch.
+    """
+    here = environment(machine.accelerator)
+    cells = expand(suite, machine, cores=usable_cores())
+    asked = cells if named is None else named_cells(suite, machine, named)
+    folders = {
+        cell.digest: cell_folder(results, suite.name, here.machine, cell.id) for cell in (*cells, *asked)
+    }
+    jobs = tuple(
+        Job(
+            suite=suite.name,
+            cell=cell,
+            folder=folders[cell.digest],
+            environment=here,
+            execution=suite.execution,
+            workers=machine.workers,
+            weights=_source(cell, folders, weights),
+        )
+        for cell in asked
+    )
+    return Agenda(
+        suite=suite,
+        folder=results / suite.name / here.machine,
+        environment=here,
+        jobs=jobs,
+        cells=tuple(cell.id for cell in cells),
+        named=() if named is None else tuple(cell.id for cell in asked),
+    )
+
+
+def to_train(jobs: list[Job]) -> list[Job]:
+    """The train cells, pairs and seeds in the same order, but within each the arm with more MACs first.
+
+    Side by side, the long arm of the last pair would otherwise run alone at the end.
+    """
+    groups: dict[tuple[str, int], list[tuple[int, Job]]] = {}
+    for job in jobs:
+        if isinstance(job.cell, TrainCell):
+            name, seed = job.cell.pair["name"], job.cell.seed
+            macs = forward_macs(PAIRS[name], job.cell.parts) or 0
+            groups.setdefault((name, seed), []).append((macs, job))
+    return [job for group in groups.values() for _, job in sorted(group, key=lambda one: -one[0])]
+
+
+def to_evaluate(jobs: list[Job]) -> list[Job]:
+    """The evaluate cells whose weights are there; the others wait for a training run that does not fail."""
+    return [job for job in jobs if isinstance(job.cell, EvaluateCell) and _has_weights(job, job.cell)]
+
+
+def to_measure(jobs: list[Job]) -> list[Job]:
+    """The cost cells."""
+    return [job for job in jobs if isinstance(job.cell, CostCell)]
+
+
+def _has_weights(job: Job, cell: EvaluateCell) -> bool:
+    source = Path(job.weights or "")
+    if cell.arm == ELSEWHERE or source.is_file():
+        return True
+    return finished_record(source, cell.weights) is not None and (source / RECORD).exists()
+
+
+def _source(
+    cell: TrainCell | EvaluateCell | CostCell, folders: Mapping[str, Path], weights: str | None
+) -> str | None:
+    """Where the weights of an evaluate cell are: named by the user, or in the folder of a training run."""
+    if not isinstance(cell, EvaluateCell):
+        return None
+    return weights if weights is not None else str(folders[cell.weights])

@@ -1,0 +1,1 @@
+"""What runs in a process of its own: cells, from description to record, and questions to the machine."""

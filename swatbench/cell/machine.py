@@ -1,0 +1,109 @@
+"""What a machine decides about a suite before anything is trained, and how it is set up for a cell."""
+
+import os
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from swatbench.data.files import FileDataset
+from swatbench.data.further import open_test_set
+from swatbench.data.images import Dataset
+from swatbench.data.sources import load_dataset
+from swatbench.data.transforms import check_augmentation
+from swatbench.measure.machine import resolve_device, resolve_precision, resolve_switches
+from swatbench.models.build import build_model
+from swatbench.spec.cells import Machine, Resolution
+from swatbench.spec.suite import Suite
+from swatbench.store.provenance import usable_cores
+from swatbench.trackers.open import require_trackers
+from swatbench.train.optim import check_recipe
+from swatbench.world import World
+
+MOST_WORKERS = 16
+"""Processes that decode images for one training process, where the suite leaves their number open."""
+
+
+def resolve(suite: Suite, world: World) -> Machine:
+    """Decide what the suite leaves to the machine, and look at everything that training would fail on.
+
+    Args:
+        suite: The suite.
+        world: The processes that train together.
+
+    Raises:
+        DataError: A dataset is missing, incomplete or damaged.
+        SuiteError: An optimizer or an augmentation is unknown.
+        MachineError: The device that the suite asks for is not here.
+    """
+    device = resolve_device(suite.execution.device)
+    for pair in suite.pairs:
+        recipe = suite.recipe_of(pair)
+        check_recipe(recipe)
+        check_augmentation(recipe.augmentation)
+    require_trackers(suite.execution.trackers)
+    speed = resolve_switches(suite.execution, device)
+    dataset = load_dataset(suite.data)
+    if isinstance(dataset, FileDataset):
+        for test in suite.data.further_tests:
+            open_test_set(test, dataset)
+    fused = suite.execution.fused_attention
+    return Machine(
+        resolution=Resolution(
+            device=device,
+            precision=resolve_precision(suite.execution.precision, device),
+            fused_attention=device == "cuda" if fused == "auto" else fused,
+            data_digest=dataset.digest,
+        ),
+        speed=speed,
+        num_classes=len(dataset.classes),
+        processes=world.size,
+        workers=_workers(suite, world, in_memory=isinstance(dataset, Dataset)),
+        accelerator=torch.cuda.get_device_name() if device == "cuda" else None,
+    )
+
+
+def prepare(threads: int, *, deterministic: bool, tf32: bool) -> None:
+    """Set torch up for a cell.
+
+    Args:
+        threads: CPU threads.
+        deterministic: Whether a run shall repeat bit for bit.
+        tf32: Whether CUDA may round the factors of float32 products.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS starts
+    torch.set_num_threads(threads)
+    # fp32 means float32: by default cuDNN's convolutions, of which a SWAT arm has more, use TF32.
+    torch.set_float32_matmul_precision("high" if tf32 else "highest")
+    torch.backends.cudnn.allow_tf32 = tf32
+    torch.use_deterministic_algorithms(deterministic)
+    # Filling fresh memory guards against reading it unwritten, and costs a pass over every tensor.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def device_of(resolution: Resolution, world: World) -> torch.device:
+    """Where this process computes."""
+    if resolution.device == "cuda":
+        return torch.device("cuda", world.local_rank)
+    return torch.device("cpu")
+
+
+def builder(
+    pair: Mapping[str, Any], parts: tuple[str, ...], *, num_classes: int, seed: int, fused_attention: bool
+) -> Callable[[], nn.Module]:
+    """What builds an arm of a pair (see `build_model`)."""
+    return partial(
+        build_model, pair, parts, num_classes=num_classes, seed=seed, fused_attention=fused_attention
+    )
+
+
+def _workers(suite: Suite, world: World, *, in_memory: bool) -> int:
+    asked = suite.execution.workers
+    if asked != "auto":
+        return asked
+    if in_memory and all(suite.recipe_of(pair).augmentation.whole_batches for pair in suite.pairs):
+        return 0
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if world.size > 1 else suite.execution.jobs
+    return max(1, min(MOST_WORKERS, usable_cores() // here))

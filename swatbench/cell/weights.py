@@ -1,0 +1,185 @@
+"""Weights to be tested: those of a finished training run, of a file, of timm, or of the Hub."""
+
+import hashlib
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import timm
+from safetensors import SafetensorError
+from timm.models import get_pretrained_cfg, load_model_config_from_hf, load_state_dict
+from torch import nn
+
+from swatbench.cell.machine import builder
+from swatbench.cell.train import AVERAGE, WEIGHTS
+from swatbench.errors import CheckpointError, MachineError, ModelError
+from swatbench.job import Job
+from swatbench.spec.catalog import find_model, parts_of, suggest
+from swatbench.spec.cells import ELSEWHERE, EvaluateCell, NamedWeights
+from swatbench.store.files import RECORD, read_record
+
+FILES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".tar")
+"""Endings by which a file of weights is told from a name."""
+HUB = ("hf-hub:", "hf_hub:")
+
+# What timm, torch, safetensors and the Hub's client raise where weights are missing or of another model.
+_UNUSABLE = (
+    OSError,
+    RuntimeError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    SafetensorError,
+    pickle.UnpicklingError,
+)
+
+
+def find_weights(weights: str, model: str | None) -> NamedWeights:
+    """Find out what a user named.
+
+    Args:
+        weights: A file, timm's name with its tag, or a Hub id after `hf-hub:`.
+        model: Name of the catalogue's model that a file's weights are of; None where its record says so.
+
+    Raises:
+        CheckpointError: There is no such file.
+        ModelError: It is not known which model the weights are of, or there is no such model.
+        MachineError: The Hub cannot be reached.
+    """
+    if Path(weights).exists() or weights.endswith(FILES):
+        return _of_file(Path(weights), model)
+    return _of_hub(weights) if weights.startswith(HUB) else _of_timm(weights)
+
+
+def weights_of(
+    job: Job, cell: EvaluateCell, *, num_classes: int
+) -> Iterator[tuple[Literal["raw", "ema"], nn.Module]]:
+    """Build the model of a cell with each kind of weights that there is, the moving average first.
+
+    Args:
+        job: Says where the weights are.
+        cell: The cell.
+        num_classes: Classes of the data.
+
+    Raises:
+        CheckpointError: The weights are missing, damaged or of another model.
+        ModelError: The model has other classes than the data.
+        MachineError: timm cannot fetch the weights.
+    """
+    assert job.weights is not None
+    if cell.arm == ELSEWHERE:
+        yield "raw", _fetched(job.weights, num_classes)
+        return
+    source = Path(job.weights)
+    files = {"ema": source / AVERAGE, "raw": source / WEIGHTS} if source.is_dir() else {"raw": source}
+    for kind, file in files.items():
+        if kind == "raw" or file.exists():
+            yield "ema" if kind == "ema" else "raw", _built(cell, file, num_classes)
+
+
+def _built(cell: EvaluateCell, file: Path, num_classes: int) -> nn.Module:
+    model = builder(
+        cell.pair,
+        cell.parts,
+        num_classes=num_classes,
+        seed=0,
+        fused_attention=cell.resolution.fused_attention,
+    )()
+    try:
+        # Nothing but tensors is read: a pickle that would run code is refused.
+        model.load_state_dict(load_state_dict(str(file), use_ema=False, weights_only=True))
+    except FileNotFoundError as error:
+        fix = "Train the cell again: delete its record.json and run the suite."
+        raise CheckpointError("The weights are not there.", where=str(file), fix=fix) from error
+    except _UNUSABLE as error:
+        raise CheckpointError(
+            f"These are no weights of {cell.arm} {cell.pair['name']} with {num_classes} classes: "
+            f"{_first_line(error)}",
+            where=str(file),
+        ) from error
+    return model
+
+
+def _fetched(name: str, num_classes: int) -> nn.Module:
+    try:
+        model: nn.Module = timm.create_model(name, pretrained=True)
+    except _UNUSABLE as error:
+        raise MachineError(
+            f"timm cannot fetch the weights of {name!r}: {_first_line(error)}",
+            fix="Fetch them where there is a network, and name the file, with --model.",
+        ) from error
+    has = int(getattr(model, "num_classes", 0))
+    if has != num_classes:
+        raise ModelError(f"{name} tells {has} classes apart, but the data have {num_classes}.")
+    return model
+
+
+def _of_file(path: Path, model: str | None) -> NamedWeights:
+    try:
+        identity = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise CheckpointError(f"The weights cannot be read: {reason}.", where=str(path)) from error
+    if model is not None:
+        pair, arm = find_model(model)
+        row, parts, seed = pair.as_dict(), parts_of(pair, arm), None
+    else:
+        row, arm, parts, seed = _beside(path)
+    return NamedWeights(pair=row, arm=arm, parts=parts, seed=seed, identity=identity, preparation={})
+
+
+def _beside(path: Path) -> tuple[dict[str, Any], str, tuple[str, ...], int | None]:
+    """Row, arm, parts and seed that the record beside a file of weights states."""
+    record = path.with_name(RECORD)
+    if not record.exists():
+        fix = "Name it: --model swat_deit_ti, say."
+        raise ModelError("Nothing beside the file says which model it is of.", where=str(path), fix=fix)
+    cell = read_record(record).cell
+    return cell["pair"], cell["arm"], tuple(cell["parts"]), cell["seed"]
+
+
+def _of_timm(name: str) -> NamedWeights:
+    architecture, _, tag = name.partition(".")
+    if not timm.is_model(architecture):
+        known = dict.fromkeys(timm.list_models())
+        raise ModelError(
+            f"There is no file {name!r}, and timm has no such model.",
+            fix=suggest(architecture, known, far="`timm.list_models()` lists those it has."),
+        )
+    tags = [one.partition(".")[2] for one in timm.list_pretrained(f"{architecture}.*")]
+    # Of a tag that it does not know, timm gives no configuration, but raises.
+    config = get_pretrained_cfg(name) if tag in tags else None
+    if not tag or config is None:
+        has = f"Its tags: {', '.join(tags)}." if tags else "It has none."
+        raise ModelError(f"{name!r} names no weights: timm needs the model's tag too.", fix=has)
+    return _named(name, config.to_dict())
+
+
+def _of_hub(name: str) -> NamedWeights:
+    try:
+        config, _, _ = load_model_config_from_hf(name.partition(":")[2])
+    except _UNUSABLE as error:
+        raise MachineError(
+            f"The Hub gives no model {name!r}: {_first_line(error)}",
+            fix="Look at the id and at the network; or fetch the weights elsewhere and name the file.",
+        ) from error
+    return _named(name, config)
+
+
+def _named(name: str, config: dict[str, Any]) -> NamedWeights:
+    size = (config.get("test_input_size") or config["input_size"])[-1]
+    preparation = {
+        "mean": tuple(config["mean"]),
+        "std": tuple(config["std"]),
+        "crop_fraction": float(config.get("test_crop_pct") or config["crop_pct"]),
+        "interpolation": config["interpolation"],
+    }
+    row = {"name": name, "img_size": size}
+    return NamedWeights(pair=row, arm=ELSEWHERE, parts=(), seed=None, identity=name, preparation=preparation)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]

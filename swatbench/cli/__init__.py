@@ -1,0 +1,75 @@
+"""The commands: each one parses its arguments and makes one call."""
+
+import signal
+import sys
+from io import TextIOWrapper
+from typing import NoReturn
+
+import typer
+
+from swatbench.cli import catalogue, machine, results, suites
+from swatbench.errors import StoreError, SwatbenchError
+
+INTERRUPTED, PIPE_CLOSED, TERMINATED = 130, 141, 143
+"""Exit codes of a program ended by SIGINT, by SIGPIPE and by SIGTERM."""
+
+app = typer.Typer(
+    name="swatbench",
+    help="Does a structural change to a token-based model help, and what does it cost?",
+    epilog="Exit codes: 0 done, 1 a cell failed, 2 suite or argument, 3 data, 4 model, 5 weights, "
+    "6 results or output, 8 machine, 130 and 143 interrupted, 141 output closed.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+for command in (
+    suites.run,
+    catalogue.profile,
+    results.report,
+    results.status,
+    catalogue.models,
+    suites.check,
+    machine.doctor,
+):
+    app.command()(command)
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends with one message and its exit code."""
+    signal.signal(signal.SIGTERM, _on_sigterm)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without × or → must not end the program
+    try:
+        app()
+    except SwatbenchError as error:
+        _fail(error)
+    except SystemExit as end:
+        # Typer turns Ctrl-C into this exit code.
+        if end.code == INTERRUPTED:
+            _stop(INTERRUPTED)
+        if isinstance(end.__context__, BrokenPipeError):
+            sys.exit(PIPE_CLOSED)
+        raise
+    except OSError as error:
+        _fail(StoreError(f"The output cannot be written: {error.strerror}.", fix="Free or choose a place."))
+
+
+def _fail(error: SwatbenchError) -> NoReturn:
+    typer.echo(f"error: {error}", err=True)
+    sys.exit(error.exit_code)
+
+
+def _stop(exit_code: int) -> NoReturn:
+    from swatbench.world import world_of
+
+    kept = " Finished cells are kept; the same command goes on from here." if "run" in sys.argv[1:2] else ""
+    if world_of().first:
+        typer.echo(f"Stopped.{kept}", err=True)
+    sys.exit(exit_code)
+
+
+def _on_sigterm(*_: object) -> NoReturn:
+    _stop(TERMINATED)

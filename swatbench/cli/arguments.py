@@ -1,0 +1,38 @@
+"""What several commands take, and how they print and speak."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+SuiteNamed = Annotated[str, typer.Argument(help="A suite's name or file.", show_default=False)]
+Results = Annotated[Path, typer.Option(help="Folder of all results.")]
+Reports = Annotated[Path, typer.Option(help="Folder of all reports.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of words.")]
+Device = Literal["auto", "cpu", "cuda"]
+Precision = Literal["auto", "fp32", "bf16"]
+
+
+def name_of(suite: str) -> str:
+    """Name of a suite that is given by name or by file.
+
+    Raises:
+        SuiteError: The file is missing or wrong.
+    """
+    if not suite.endswith((".yaml", ".yml")):
+        return suite
+    from swatbench.spec.load import load_suite
+
+    return load_suite(Path(suite)).name
+
+
+def print_json(value: Any) -> None:
+    """Print a value as the one JSON object of a command."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def stage_teller(*, quiet: bool) -> Callable[[str], None]:
+    """What says on standard error what begins."""
+    return lambda stage: None if quiet else typer.echo(stage, err=True)

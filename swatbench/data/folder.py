@@ -1,0 +1,111 @@
+"""A folder for each class, as ImageNet is usually kept: `<root>/<split>/<class>/*.JPEG`."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from timm.data import create_dataset
+from timm.utils.misc import natural_key
+
+from swatbench.data.expected import Expected, listed
+from swatbench.data.files import ImageFiles, Listing, Pictures, digest_of
+
+FILES_AT_ONCE = 2_000
+"""Files whose sizes one thread asks for in one go."""
+STAT_THREADS = 16
+"""Threads that ask for sizes, which takes long where the folder is on the network."""
+READ = "Images are files that end in .png, .jpg or .jpeg."
+
+
+def list_split(root: Path, expected: Expected) -> Listing:
+    """List one split of a folder of splits.
+
+    Args:
+        root: Folder of the splits' folders.
+        expected: What there must be.
+
+    Raises:
+        DataError: The split is missing or empty, or holds empty files.
+    """
+    if not root.is_dir():
+        raise expected.refusal("the folder is missing", where=str(root), fix="Correct data.root.")
+    if (root / expected.name).is_file():
+        raise expected.refusal(
+            "this is a file", where=str(root / expected.name), fix="Unpack it: one folder for each class."
+        )
+    reader = _reader(root, expected, split=expected.name)
+    # Where there is no folder of this name, nor val for validation, timm takes all that is under the root.
+    if Path(reader.root).resolve() == root.resolve():
+        there = listed(sorted(path.name for path in root.iterdir() if path.is_dir())) or "nothing"
+        fix = "Correct data.root, or the name of the split."
+        raise expected.refusal(f"it has no folder there (found: {there})", where=str(root), fix=fix)
+    return _listing(reader, expected)
+
+
+def list_classes(root: Path, expected: Expected, *, numbers: Mapping[str, int] | None = None) -> Listing:
+    """List a folder of class folders.
+
+    Args:
+        root: Folder of the classes' folders.
+        expected: What there must be.
+        numbers: Name of a folder → number of its class; folders are numbered in natural order if None.
+
+    Raises:
+        DataError: The folder is missing or empty, or holds empty files.
+    """
+    if not root.is_dir():
+        raise expected.refusal("the folder is missing", where=str(root), fix="Correct its root.")
+    return _listing(_reader(root, expected, class_map=numbers, search_split=False), expected)
+
+
+def _reader(root: Path, expected: Expected, **options: Any) -> Any:
+    try:
+        return create_dataset("", root=str(root), **options).reader  # pyright: ignore[reportAttributeAccessIssue]
+    except RuntimeError as error:
+        raise expected.refusal("0 images are there", where=str(root), fix=READ) from error
+
+
+def _listing(reader: Any, expected: Expected) -> Listing:
+    root = Path(reader.root)
+    paths = [path for path, _ in reader.samples]
+    labels = np.array([label for _, label in reader.samples], dtype=np.int64)
+    sizes = _sizes(paths)
+    names = [path[len(reader.root) :].lstrip("/") for path in paths]
+    empty = [name for name, size in zip(names, sizes, strict=True) if size == 0]
+    if empty:
+        why = f"{len(empty)} of the {len(paths)} files are empty ({listed(empty)})"
+        raise expected.refusal(why, where=str(root), fix="Get these files again.")
+    files = ImageFiles(
+        name=expected.name,
+        images=len(paths),
+        digest=digest_of(names, sizes, labels.tolist()),
+        labels=labels,
+        streamed=False,
+        opener=lambda **_: Pictures(reader, name=expected.name),
+        filenames=lambda index: Path(paths[index]).name,
+    )
+    classes = _classes(reader.class_to_idx, expected, root)
+    return Listing(files=files, labels=labels, classes=classes, where=str(root), hint=f". {READ[:-1]}")
+
+
+def _sizes(paths: list[str]) -> list[int]:
+    parts = [paths[i : i + FILES_AT_ONCE] for i in range(0, len(paths), FILES_AT_ONCE)]
+    with ThreadPoolExecutor(STAT_THREADS) as pool:
+        found = pool.map(lambda part: [Path(path).stat().st_size for path in part], parts)
+        return [size for part in found for size in part]
+
+
+def _classes(numbers: Mapping[str, int], expected: Expected, root: Path) -> tuple[str, ...]:
+    """Names in the order of their numbers, if timm can tell them apart."""
+    alike = defaultdict(list)
+    for name in sorted(numbers):
+        alike[tuple(natural_key(name))].append(name)
+    # timm sorts these by chance: their labels would be others in the next process.
+    twins = [names for names in alike.values() if len(names) > 1]
+    if twins:
+        why = f"the classes {' and '.join(twins[0])} differ in case or in leading zeros alone"
+        raise expected.refusal(why, where=str(root), fix="Rename one of the folders.")
+    return tuple(sorted(numbers, key=lambda name: numbers[name]))

@@ -1,0 +1,260 @@
+"""Batches from tar shards, which are read from end to end and not by number.
+
+Every worker of every process reads its own share of the shards, in an order that follows from the seed, the
+epoch, the shards and the number of workers in all. Where shards are not dealt out evenly, a worker with fewer
+images sees some of them twice, so that every process has as many micro-batches as the others.
+
+Letters: b images in a micro-batch, K classes.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from importlib.metadata import version
+from itertools import islice
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+
+from swatbench.data.batches import Colours, Normalise
+from swatbench.data.draws import sample_seed, shard_seed
+from swatbench.data.erasing import Batch, Part, erase_, make_erasing, pack
+from swatbench.data.files import ImageFiles
+from swatbench.data.loader import change_digest
+from swatbench.data.mixing import Mixing
+from swatbench.data.seeded import Transform, change
+from swatbench.data.shares import Share, read_share, reader_of, shard_count
+from swatbench.data.steps import Steps
+from swatbench.data.transforms import train_transform
+from swatbench.data.workers import Workers
+from swatbench.errors import DataError
+from swatbench.spec.recipe import Augmentation
+from swatbench.world import World
+
+
+class ShardBatches(IterableDataset):
+    """One worker's micro-batches of one epoch; set `epoch` and `start` before each pass.
+
+    Worker w of `count` takes every `count`-th micro-batch of its process, as torch's loader asks for them.
+    """
+
+    def __init__(
+        self, files: ImageFiles, *, steps: Steps, augmentation: Augmentation, transform: Transform, seed: int
+    ) -> None:
+        """Keep what the micro-batches follow from."""
+        self._files, self._steps, self._seed = files, steps, seed
+        self._repeats = augmentation.repeats
+        self._transform, self._erasing = transform, make_erasing(augmentation)
+        self.epoch, self.start = 0, 0
+
+    def __iter__(self) -> Iterator[Batch | DataError]:
+        """Yield images (b, 3, H, W) and labels (b,); or what is wrong with one of them, not yet raised."""
+        try:
+            yield from self._micro_batches()
+        except DataError as error:
+            yield error
+
+    def _micro_batches(self) -> Iterator[Batch]:
+        steps, info = self._steps, get_worker_info()
+        local, count = (0, 1) if info is None else (info.id, info.num_workers)
+        skipped = self.start * steps.micro_batches
+        # The loader asks worker 0 first, whichever micro-batch the pass begins with.
+        lane = (local + skipped) % count
+        samples = self._samples(steps.world.rank * count + lane, steps.world.size * count)
+        for number in range(lane, steps.per_epoch * steps.micro_batches, count):
+            some = list(islice(samples, steps.micro_batch_size))
+            if number >= skipped:
+                yield pack([self._change(*sample) for sample in some])
+
+    def _samples(self, worker: int, workers: int) -> Iterator[tuple[Any, int, np.ndarray]]:
+        """Images of a worker's share with their labels and seeds."""
+        seed, epoch = self._seed, self.epoch
+        share = Share(
+            worker=worker,
+            workers=workers,
+            shard_seed=shard_seed(seed=seed, epoch=epoch),
+            image_seed=shard_seed(seed=seed, epoch=epoch, worker=worker),
+        )
+        images = read_share(self._files, share, training=True, batch_size=self._steps.micro_batch_size)
+        for position, (image, label) in enumerate(images):
+            for copy in range(self._repeats):
+                yield (
+                    image,
+                    label,
+                    sample_seed(seed=seed, epoch=epoch, worker=worker, position=position, copy=copy),
+                )
+
+    def _change(self, image: Any, label: int, words: np.ndarray) -> tuple[Tensor, int, list[Part]]:
+        return change(image, int(label), words=words, transform=self._transform, erasing=self._erasing)
+
+
+class TrainStream:
+    """Training micro-batches of any epoch, as `batches.TrainBatches`, from tar shards.
+
+    Attributes:
+        batch_size: Images in a step, over all processes.
+        micro_batch_size: Images b in a micro-batch.
+        steps_per_epoch: Steps in an epoch.
+        micro_batches: Micro-batches of a step on this process.
+    """
+
+    def __init__(
+        self,
+        files: ImageFiles,
+        *,
+        steps: Steps,
+        augmentation: Augmentation,
+        img_size: int,
+        colours: Colours,
+        mixing: Mixing | None,
+        seed: int,
+        workers: Workers,
+    ) -> None:
+        """Keep what an epoch follows from; see `loader.TrainLoader`.
+
+        Raises:
+            DataError: There are fewer shards than processes.
+        """
+        self.batch_size: Final = steps.batch_size
+        self.micro_batch_size: Final = steps.micro_batch_size
+        self.steps_per_epoch: Final = steps.per_epoch
+        self.micro_batches: Final = steps.micro_batches
+        self._files, self._steps, self._mixing, self._seed = files, steps, mixing, seed
+        self._augmentation, self._img_size, self._colours = augmentation, img_size, colours
+        # A worker without a shard would have nothing to give.
+        most = shard_count(files) // steps.world.size
+        if most == 0:
+            raise DataError(
+                f"There are {shard_count(files)} shards for {steps.world.size} processes.",
+                fix="Start at most as many processes as there are shards.",
+            )
+        self._workers = replace(workers, count=min(workers.count, most))
+        self._normalise = Normalise(colours, device=workers.device, dtype=torch.float32)
+        self._batches = ShardBatches(
+            files,
+            steps=steps,
+            augmentation=augmentation,
+            transform=train_transform(augmentation, img_size=img_size, mean=colours.mean, std=colours.std),
+            seed=seed,
+        )
+
+    def __call__(self, epoch: int, *, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        """Make this process's micro-batches of one epoch.
+
+        Args:
+            epoch: Number of the epoch, from 0.
+            start: Steps to leave out at the beginning, which are read all the same; the others stay as they
+                are.
+
+        Yields:
+            Images (b, 3, H, W), normalised, and int64 labels (b,); float32 targets (b, K) where images are
+            mixed.
+
+        Raises:
+            DataError: A shard or an image in it cannot be read, or no batch came in time.
+            MachineError: A worker process died.
+        """
+        self._batches.epoch, self._batches.start = epoch, start
+        # New workers every epoch, so that nothing of the last one is left in them.
+        loader = DataLoader(self._batches, batch_size=None, **self._workers.options())
+        places = self._steps.from_step(start)
+        for place, batch in zip(places, self._workers.fetch(loader), strict=True):
+            images = erase_(self._normalise(batch.pixels), batch)
+            if self._mixing is None:
+                yield images, batch.labels
+            else:
+                yield self._mixing(images, batch.labels, epoch=epoch, step=place.step, k=place.k)
+
+    def digests(self, epochs: int) -> tuple[str, str]:
+        """SHA-256 of all that the order of images follows from, and their changes, over so many epochs."""
+        facts = {
+            "shards": self._files.digest,
+            "shuffled": reader_of(self._files).sample_shuffle_size,
+            "workers": max(self._workers.count, 1) * self._steps.world.size,
+            "batch_size": self.batch_size,
+            "micro_batch_size": self.micro_batch_size,
+            "repeats": self._augmentation.repeats,
+            "seed": self._seed,
+            "epochs": epochs,
+            "webdataset": version("webdataset"),
+        }
+        order = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+        changes = {
+            "img_size": self._img_size,
+            "mean": self._colours.mean,
+            "std": self._colours.std,
+            "order": order,
+            "mixing": None if self._mixing is None else self._mixing.digest(self.steps_per_epoch, epochs),
+        }
+        return order, change_digest(self._augmentation, changes, epochs=epochs)
+
+
+class ShardTests(IterableDataset):
+    """This process's test images in the order of the shards, or what is wrong with them, not yet raised."""
+
+    def __init__(self, files: ImageFiles, *, batch_size: int, transform: Transform, world: World) -> None:
+        """Keep what the batches follow from."""
+        self._files, self._batch_size, self._transform, self._world = files, batch_size, transform, world
+
+    def __iter__(self) -> Iterator[Batch | DataError]:
+        """Yield pixels (b, 3, H, W) and labels (b,); or what is wrong with one of them, not yet raised."""
+        share = Share(every=self._world.size, first=self._world.rank)
+        try:
+            images = read_share(self._files, share, training=False)
+            samples = ((self._transform(image), int(label), []) for image, label in images)
+            while some := list(islice(samples, self._batch_size)):
+                yield pack(some)
+        except DataError as error:
+            yield error
+
+
+class TestStream:
+    """Test batches as `batches.TestBatches`, from tar shards; every process reads them all, by one worker.
+
+    Attributes:
+        images: Test images over all processes.
+        positions: int64 array, places of this process's images in the test set, in the order they come in.
+    """
+
+    __test__ = False
+
+    def __init__(
+        self,
+        files: ImageFiles,
+        *,
+        batch_size: int,
+        transform: Transform,
+        colours: Colours,
+        workers: Workers,
+        world: World,
+    ) -> None:
+        """Keep what a pass follows from; see `loader.TestLoader`."""
+        self.images: Final = files.images
+        self.positions: Final = np.arange(files.images)[world.rank :: world.size]
+        self._workers = replace(workers, count=min(workers.count, 1))
+        self._normalise = Normalise(colours, device=workers.device, dtype=torch.float32)
+        self._batches = ShardTests(files, batch_size=batch_size, transform=transform, world=world)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield images (b, 3, H, W), normalised, and int64 labels (b,).
+
+        Raises:
+            DataError: A shard or an image in it cannot be read, their number is not that stated, or no batch
+                came in time.
+            MachineError: A worker process died.
+        """
+        found = 0
+        for batch in self._workers.fetch(
+            DataLoader(self._batches, batch_size=None, **self._workers.options())
+        ):
+            found += len(batch.labels)
+            yield self._normalise(batch.pixels), batch.labels
+        if found != len(self.positions):
+            raise DataError(
+                f"The test shards gave {found} images where {len(self.positions)} were expected.",
+                fix="Make the shards whole, or state their number of images as it is.",
+            )

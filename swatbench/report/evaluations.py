@@ -1,0 +1,152 @@
+"""Sections → the tables of tests: every test set by each kind of weights, and further sets compared."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from swatbench.report import words
+from swatbench.report.accuracy import on_test_split
+from swatbench.report.comparison import PairRuns
+from swatbench.report.section import Section
+from swatbench.report.selection import TEST_SPLIT, Tested, TestFacts
+from swatbench.report.table import Column, Table, make_table
+from swatbench.report.tables import WHO, Link, Row, accuracy_in_row, difference_columns, nats
+from swatbench.report.weights import KINDS
+from swatbench.stats.accuracy import wilson
+from swatbench.store.files import Stored
+from swatbench.store.record import Evaluated
+
+_MEANS = ("top1_percent", "top5_percent", "loss", "calibration_error")
+"""What is averaged over seeds."""
+
+_FINER = (
+    *("machine", "pair", "arm", "seed", "test", "weights", "images", "correct", *_MEANS),
+    *("labels", "among_its_classes", "weights_of", "record"),
+)
+"""Columns of the CSV file, which has a row a seed."""
+
+_ELSEWHERE = "weights_from"
+
+
+def evaluations_table(sections: Sequence[Section], link: Link) -> Table:
+    """What each arm gives on each test set, by each kind of weights; means over seeds."""
+    finer = [row for section in sections for row in _rows(section, link)]
+    groups: dict[tuple[Any, ...], list[Row]] = {}
+    for row in finer:
+        names = ("machine", "pair", "arm", "test", "weights", "images", _ELSEWHERE)
+        groups.setdefault(tuple(row[name] for name in names), []).append(row)
+    rows = [_mean(group) for group in groups.values()]
+    origin = Column(name=_ELSEWHERE, title="Weights from", prose=True)
+    columns = (
+        *WHO,
+        Column(name="test", title="Test set", remark=_asked_how),
+        Column(name="weights", title="Weights", show=lambda kind: KINDS.get(kind, kind)),
+        *((origin,) if any(row[_ELSEWHERE] for row in rows) else ()),
+        Column(name="seeds", title="Seeds", show=words.whole, numeric=True),
+        Column(name="images", title="Images", show=words.whole, numeric=True),
+        _mean_column("top1_percent", "Top-1 %", words.decimal),
+        Column(name="interval", title="95 % CI", shown_only=True),
+        _mean_column("top5_percent", "Top-5 %", words.decimal),
+        _mean_column("loss", "Loss, nats", nats),
+        _mean_column("calibration_error", "Calibration error", nats),
+    )
+    note = (
+        "Means over seeds; the CSV file has a row a seed. The test set `test` is the test split. Raw: the "
+        "weights themselves; EMA: their moving average. The interval is Wilson's, over images. Calibration "
+        "error is the mean distance between confidence and accuracy over 15 bins: 0 is best, 1 worst."
+    )
+    extra = ("labels", "among_its_classes", "record")
+    return make_table("evaluations", "Evaluations", note, columns, rows, extra=extra, finer=(_FINER, finer))
+
+
+def further_table(sections: Sequence[Section]) -> Table:
+    """Differences in top-1 accuracy on further test sets."""
+    rows: list[Row] = [
+        {
+            "machine": section.machine,
+            **{name: getattr(item, name) for name in ("pair", "arm", "reference", "test", "weights")},
+            **accuracy_in_row(item.accuracy),
+        }
+        for section in sections
+        for item in section.further
+    ]
+    columns, extra = difference_columns(rows)
+    columns = (
+        *columns[: len(WHO)],
+        Column(name="test", title="Test set"),
+        Column(name="weights", title="Weights", show=lambda kind: KINDS.get(kind, kind)),
+        *columns[len(WHO) :],
+    )
+    note = (
+        "Like the differences on the test split, on further test sets, by the weights that the accuracy on "
+        "the test split is of."
+    )
+    return make_table(
+        "further_differences", "Differences on further test sets", note, columns, rows, extra=extra
+    )
+
+
+def _mean_column(name: str, title: str, show: Callable[[Any], str]) -> Column:
+    return Column(name=name, title=title, show=show, numeric=True, link="record")
+
+
+def _asked_how(row: Row) -> str:
+    remarks = ["among its classes alone"] if row["among_its_classes"] else []
+    return "; ".join([*remarks, *(["several labels an image"] if row["labels"] == "real" else [])])
+
+
+def _rows(section: Section, link: Link) -> Iterator[Row]:
+    for runs in section.pairs:
+        for arm in runs.arms:
+            for row in _arm_rows(runs, arm, link):
+                yield {"machine": section.machine, "pair": runs.pair, "arm": arm, **row}
+
+
+def _arm_rows(runs: PairRuns, arm: str, link: Link) -> Iterator[Row]:
+    for run in runs.trained:
+        if run.cell.arm == arm:
+            test = TestFacts(name=TEST_SPLIT)
+            own = {"seed": run.cell.seed, _ELSEWHERE: None, "weights_of": run.stored.record.digest}
+            for evaluated in on_test_split(run.result):
+                yield {**own, **_row(test, evaluated, run.stored, link)}
+    for item in runs.tested:
+        if item.cell.arm == arm:
+            test = item.cell.test or TestFacts(name=TEST_SPLIT)
+            own = {"seed": item.cell.seed, _ELSEWHERE: _elsewhere(item), "weights_of": item.cell.weights}
+            for evaluated in item.result.evaluated:
+                yield {**own, **_row(test, evaluated, item.stored, link)}
+
+
+def _elsewhere(item: Tested) -> str | None:
+    return item.cell.weights if item.cell.seed is None else None
+
+
+def _row(test: TestFacts, evaluated: Evaluated, stored: Stored, link: Link) -> Row:
+    return {
+        "test": test.name,
+        "labels": test.labels,
+        "among_its_classes": test.among_its_classes,
+        **{name: getattr(evaluated, name) for name in ("weights", "images", "correct", *_MEANS)},
+        "record": link(stored),
+    }
+
+
+def _mean(group: Sequence[Row]) -> Row:
+    means = {name: _mean_of([row[name] for row in group]) for name in _MEANS}
+    images, top1 = group[0]["images"], means["top1_percent"]
+    low, high = wilson(min(top1 / 100, 1.0) * images, images) if top1 is not None else (None, None)
+    # A mean has no record of its own, so it leads to none.
+    record = group[0]["record"] if len(group) == 1 else None
+    return {
+        **group[0],
+        **means,
+        "seeds": None if group[0]["seed"] is None else len(group),
+        "interval": words.between(low, high),
+        "record": record,
+    }
+
+
+def _mean_of(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if len(known) == len(values) else None

@@ -1,0 +1,131 @@
+"""The cells of a suite run by processes that torchrun started: all train and test each model together.
+
+The first process decides what is to do and writes all files. What goes wrong in all processes alike, as a
+loss that is not finite, becomes the cell's record, and the next cell begins; what goes wrong in one of them
+leaves the others waiting, so it ends the run.
+"""
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from swatbench.agenda import Agenda, to_evaluate, to_train
+from swatbench.cell.record import run_cell
+from swatbench.errors import MachineError, SwatbenchError
+from swatbench.job import Job
+from swatbench.measure.machine import resolve_device
+from swatbench.spec.cells import Machine, NamedWeights
+from swatbench.spec.suite import Suite
+from swatbench.store.lock import only_run
+from swatbench.store.record import Record
+from swatbench.train.epoch import TrainingStopped
+from swatbench.watcher import Watcher
+from swatbench.world import World, joined
+
+SHARED_FAILURES = frozenset({"TrainingError", "CheckpointError", "ModelError", "SuiteError"})
+"""Failures that all processes meet at the same point."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """What the processes did together.
+
+    Attributes:
+        agenda: What was asked for.
+        todo: The cells that had no finished record.
+        records: Records of those that were trained or tested.
+    """
+
+    agenda: Agenda
+    todo: list[Job]
+    records: list[Record]
+
+
+@contextmanager
+def run_together(
+    world: World,
+    suite: Suite,
+    *,
+    agenda_of: Callable[..., Agenda],
+    resolve: Callable[[World], tuple[Machine, NamedWeights | None]],
+    begin: Callable[[Agenda], list[Job]],
+    watch: Watcher,
+) -> Iterator[Done | None]:
+    """Train and test, then leave the group; the block is what the first process does alone, under its lock.
+
+    Args:
+        world: This process's place.
+        suite: The suite.
+        agenda_of: Makes the agenda from what the machine decides.
+        resolve: Decides it.
+        begin: Says what is asked, and returns what is still to do.
+        watch: Told how it goes.
+
+    Yields:
+        What was done; None on all but the first process.
+
+    Raises:
+        SwatbenchError: The first process cannot begin, or a process met what the others did not.
+    """
+    device = resolve_device(suite.execution.device)
+    with ExitStack() as held:
+        with joined(world, device=device):
+
+            def decide() -> tuple[Agenda, list[Job]]:
+                machine, named = resolve(world)
+                agenda = agenda_of(machine, named=named)
+                held.enter_context(only_run(agenda.folder))
+                return agenda, begin(agenda)
+
+            agenda, todo = _by_first(world, decide)
+            records = [_run(job, world, watch) for job in to_train(todo)]
+            # Whether there are weights to test, the first process alone can know.
+            testing = world.from_first(to_evaluate(todo) if world.first else [])
+            records += [_run(job, world, watch) for job in testing]
+        yield Done(agenda=agenda, todo=todo, records=records) if world.first else None
+
+
+def _by_first(world: World, decide: Callable[[], Any]) -> Any:
+    """What the first process decides, on all of them; what it cannot decide ends all of them, told once."""
+    found: Any = None
+    if world.first:
+        try:
+            found = decide()
+        except SwatbenchError as error:
+            found = error
+    found = world.from_first(found)
+    if isinstance(found, SwatbenchError):
+        if world.first:
+            raise found
+        sys.exit(found.exit_code)
+    return found
+
+
+def _run(job: Job, world: World, watch: Watcher) -> Record:
+    name = job.cell.id
+    if world.first:
+        watch.start(name)
+    try:
+        record = run_cell(job, partial(_tell, watch, name) if world.first else _untold, world)
+    except TrainingStopped:
+        signal.raise_signal(signal.SIGTERM)
+        raise
+    if record.failure is not None and record.failure.error not in SHARED_FAILURES:
+        what = f"Process {world.rank} of {world.size} failed: {record.failure.message}"
+        raise MachineError(what, where=name)
+    if world.first:
+        watch.end(name, record)
+    return record
+
+
+def _tell(watch: Watcher, name: str, message: Any) -> None:
+    kind, content = message
+    getattr(watch, kind)(name, content)
+
+
+def _untold(_: object) -> None:
+    """The other processes leave telling to the first."""

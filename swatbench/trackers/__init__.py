@@ -1,0 +1,1 @@
+"""Where the curves of a running cell are sent to be watched; no result rests on any of it."""

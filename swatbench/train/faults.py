@@ -1,0 +1,46 @@
+"""What went wrong in a step, in words that a user can act on.
+
+Letters: b images in a micro-batch, K classes.
+"""
+
+from torch import Tensor
+
+from swatbench.precision import autocast
+from swatbench.train.out_of_memory import largest_batch, let_go, memory_error, out_of_memory
+from swatbench.train.step import Stepper
+
+
+def explain(error: Exception, stepper: Stepper, images: Tensor, labels: Tensor) -> Exception:
+    """Say what a user can do about an error of a step, where that is known.
+
+    Where memory ran out, smaller micro-batches are tried, after which model and optimizer are of no use.
+
+    Args:
+        error: What was raised.
+        stepper: What took the step.
+        images: Images (b, 3, H, W) of one micro-batch of it.
+        labels: Their labels (b,), or probabilities (b, K).
+
+    Returns:
+        A MachineError, or the error as it is.
+    """
+    if not out_of_memory(error):
+        return error
+    let_go(error)
+    pairs = 2 if labels.is_floating_point() else 1
+    fits = largest_batch(
+        lambda batch: _try(stepper, images[:batch], labels[:batch]),
+        below=len(images),
+        release=lambda: stepper.optimizer.zero_grad(set_to_none=True),
+        multiple_of=pairs,
+    )
+    return memory_error(error, micro_batch_size=len(images), fits=fits)
+
+
+def _try(stepper: Stepper, images: Tensor, labels: Tensor) -> None:
+    """Take a step by this process alone, since the others cannot follow."""
+    with autocast(stepper.device.type, stepper.precision):
+        logits = stepper.model(images.to(memory_format=stepper.memory_format))
+        loss = stepper.task.criterion(logits, labels)
+    loss.backward()
+    stepper.optimizer.step()

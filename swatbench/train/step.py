@@ -1,0 +1,160 @@
+"""One optimizer step: forward and backward of its micro-batches, then clipping, the step and the average.
+
+Letters: b images in a micro-batch, K classes.
+"""
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from timm.task import ClassificationTask
+from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_
+from torch.optim import Optimizer
+
+from swatbench.errors import ModelError
+from swatbench.precision import Precision, autocast
+from swatbench.spec.cells import Speed
+from swatbench.spec.recipe import Recipe
+from swatbench.world import World
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Stepper:
+    """What every step of a run shares.
+
+    Attributes:
+        model: The model itself, inside whatever the task wraps it in.
+        task: timm's task, which holds the model, its moving average and the training loss.
+        optimizer: The optimizer over the model's parameters.
+        scaler: Scales the loss in fp16, and does nothing otherwise.
+        recipe: The recipe.
+        seed: Decides what the model itself draws, as dropout does.
+        device: Where all of it is.
+        precision: Autocast type of the forward pass.
+        memory_format: Memory layout of images.
+        world: The processes that train together.
+    """
+
+    model: nn.Module
+    task: ClassificationTask
+    optimizer: Optimizer
+    scaler: torch.amp.GradScaler
+    recipe: Recipe
+    seed: int
+    device: torch.device
+    precision: Precision
+    memory_format: torch.memory_format
+    world: World
+
+    @property
+    def average(self) -> nn.Module | None:
+        """The model with the moving average of the weights; None where the recipe keeps none."""
+        held = self.task.get_trainable_module(ema=True)
+        return None if held is None else held.module  # type: ignore[return-value]
+
+    def take(
+        self, micro_batches: Sequence[tuple[Tensor, Tensor]], *, epoch: int, step: int, done: int
+    ) -> Tensor:
+        """Take a step.
+
+        Args:
+            micro_batches: This process's images (b, 3, H, W) and labels (b,) or probabilities (b, K).
+            epoch: Number of the epoch, from 0.
+            step: Number of the step in its epoch, from 0.
+            done: Steps done in the run once this one is.
+
+        Returns:
+            Mean loss () of this process's images, still on the device.
+        """
+        losses = []
+        for number, (images, labels) in enumerate(micro_batches):
+            last = number == len(micro_batches) - 1
+            self._seed(epoch, step, number * self.world.size + self.world.rank)
+            # Gradients cross between processes once a step, in the last backward pass.
+            with nullcontext() if last else self.task.no_sync():
+                loss = self.loss(images, labels)
+                self.scaler.scale(loss / len(micro_batches)).backward()
+            losses.append(loss.detach())
+        self._update(done)
+        return torch.stack(losses).mean()
+
+    def loss(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Training loss () of a micro-batch (b, 3, H, W) with labels (b,) or probabilities (b, K)."""
+        with autocast(self.device.type, self.precision):
+            return self.task(images.to(memory_format=self.memory_format), labels)["loss"]
+
+    def _seed(self, epoch: int, step: int, micro_batch: int) -> None:
+        """Give the model's own draws a stream of this micro-batch, whichever process computes it."""
+        sequence = np.random.SeedSequence((self.seed, epoch, step, micro_batch))
+        torch.manual_seed(int(sequence.generate_state(1)[0]))
+
+    def _update(self, done: int) -> None:
+        if self.recipe.clip_grad_norm is not None:
+            self.scaler.unscale_(self.optimizer)
+            clip_grad_norm_(self.model.parameters(), self.recipe.clip_grad_norm)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.task.update_ema(done)
+
+
+def make_task(
+    model: nn.Module, recipe: Recipe, speed: Speed, *, device: torch.device, world: World
+) -> ClassificationTask:
+    """Put a model into timm's task, with what the recipe and the switches ask for around it.
+
+    Args:
+        model: The model, on `device`.
+        recipe: The recipe.
+        speed: The switches.
+        device: Where the model is.
+        world: The processes that train together.
+
+    Raises:
+        ModelError: The model cannot do what a switch asks for.
+    """
+    if speed.gradient_checkpointing:
+        _checkpoint_gradients(model)
+    if speed.channels_last:
+        model.to(memory_format=torch.channels_last)
+
+    def training_loss(logits: Tensor, labels: Tensor) -> Tensor:
+        # In float32: autocast on a CPU leaves the log-softmax in bfloat16, good for two or three digits.
+        smoothing = 0.0 if labels.is_floating_point() else recipe.label_smoothing
+        return F.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
+
+    task = ClassificationTask(model, training_loss, device=device, verbose=False)
+    if recipe.ema is not None:
+        task.setup_ema(decay=recipe.ema.decay, use_warmup=recipe.ema.warmup)
+    if speed.compile != "none":
+        task.compile(mode=None if speed.compile == "default" else speed.compile)
+    if world.size > 1:
+        _share(task, model, device, world)
+    return task
+
+
+def _checkpoint_gradients(model: nn.Module) -> None:
+    switch = getattr(model, "set_grad_checkpointing", None)
+    if switch is None:
+        raise ModelError(
+            f"{type(model).__name__} cannot compute its blocks again in the backward pass.",
+            where="execution.gradient_checkpointing",
+            fix="Leave it out.",
+        )
+    switch(True)
+
+
+def _share(task: ClassificationTask, model: nn.Module, device: torch.device, world: World) -> None:
+    """Let processes add up their gradients; batch norm sees the images of all of them."""
+    if any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in model.modules()):  # noqa: SLF001
+        if device.type != "cuda":
+            raise ModelError(
+                f"{type(model).__name__} has batch norm, which torch shares between processes on CUDA alone.",
+                fix="Train it in one process here.",
+            )
+        nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    task.prepare_distributed(device_ids=[world.local_rank] if device.type == "cuda" else None)
