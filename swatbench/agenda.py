@@ -37,8 +37,9 @@ class Agenda:
     named: tuple[str, ...]
 
     def todo(self) -> list[Job]:
-        """The cells without a finished record."""
-        return [job for job in self.jobs if finished_record(job.folder, job.cell.digest) is None]
+        """The cells without a finished record, those that failed before last, so that none is in the way."""
+        open_ = [job for job in self.jobs if finished_record(job.folder, job.cell.digest) is None]
+        return sorted(open_, key=lambda job: (job.folder / RECORD).exists())
 
     def write_asked(self) -> None:
         """Leave what is asked beside the cells.

@@ -1,5 +1,6 @@
 """Whether images come as fast as a model can be trained on them.
 
+Where there are several CUDA cards, one is measured with its share of the cores; their shared disk is not.
 Loading and training are measured apart. Together they are slower where they share cores, as on a CPU.
 """
 
@@ -10,7 +11,7 @@ from itertools import count, repeat
 
 import torch
 
-from swatbench.cell.machine import builder, device_of, prepare, resolve
+from swatbench.cell.machine import builder, device_of, prepare, resolve, workers_of
 from swatbench.data.files import FileDataset
 from swatbench.data.images import Dataset
 from swatbench.data.loading import make_train_batches
@@ -87,10 +88,19 @@ def measure_data_speed(
         ModelError: A model cannot do what the suite asks for.
         SuiteError: An optimizer or an augmentation is unknown.
     """
-    machine = resolve(suite, ALONE)
-    prepare(suite.execution.threads, deterministic=suite.execution.deterministic, tf32=machine.speed.tf32)
     dataset = load_dataset(suite.data)
+    machine = _as_one_of_all(suite, resolve(suite, ALONE), in_memory=isinstance(dataset, Dataset))
+    prepare(suite.execution.threads, deterministic=suite.execution.deterministic, tf32=machine.speed.tf32)
     return tuple(_measure(suite, machine, dataset, pair, seconds, on_stage) for pair in suite.pairs)
+
+
+def _as_one_of_all(suite: Suite, machine: Machine, *, in_memory: bool) -> Machine:
+    """The machine as one of several cards sees it, where there are several: they share cores and batches."""
+    cards = torch.cuda.device_count() if machine.resolution.device == "cuda" else 1
+    if cards == 1:
+        return machine
+    workers = workers_of(suite, cards, in_memory=in_memory)
+    return machine.model_copy(update={"processes": cards, "workers": workers})
 
 
 def training_step(cell: TrainCell, *, num_classes: int) -> Callable[[], object]:

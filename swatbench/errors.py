@@ -9,8 +9,9 @@
     ├── TrainingError              7   training diverged
     └── MachineError               8   this machine lacks something that was asked for
 
-What goes wrong inside a cell (5, 7) becomes the cell's record, and the run goes on and ends with 1. An
-interrupted run ends with 130 (SIGINT) or 143 (SIGTERM), as a shell expects.
+What goes wrong inside a cell (5, 7) becomes the cell's record, and the run goes on and ends with 1; 5 also
+where weights that a user names cannot be read. An interrupted run ends with 130 (SIGINT) or 143 (SIGTERM), as
+a shell expects.
 """
 
 from typing import ClassVar

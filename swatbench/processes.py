@@ -22,7 +22,7 @@ from swatbench.errors import SwatbenchError
 Say = Callable[[object], None]
 """How a task tells its parent something, while it runs."""
 
-KILL_AFTER_S = 5.0
+KILL_AFTER_S = 30.0
 """Time that a process gets to end by itself when the parent stops."""
 
 
@@ -61,14 +61,19 @@ def context(*preload: str) -> BaseContext:
 
 
 def _start_server() -> None:
-    """Start the server deaf to Ctrl-C, which would otherwise interrupt its imports with a traceback."""
+    """Start the server deaf to Ctrl-C, which would otherwise interrupt its imports with a traceback.
+
+    It is deaf to SIGTERM too: schedulers send it to every process, and without the server nobody could wait
+    for those that are writing their checkpoint. It ends with its parent.
+    """
     if threading.current_thread() is not threading.main_thread():
         return  # Signals are set in the main thread alone; the server then starts with the first process.
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         forkserver.ensure_running()
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def run_tasks(

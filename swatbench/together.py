@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import torch
+
 from swatbench.agenda import Agenda, to_evaluate, to_train
 from swatbench.cell.record import run_cell
 from swatbench.errors import MachineError, SwatbenchError
@@ -23,6 +25,7 @@ from swatbench.spec.suite import Suite
 from swatbench.store.lock import only_run
 from swatbench.store.record import Record
 from swatbench.train.epoch import TrainingStopped
+from swatbench.train.out_of_memory import free_memory
 from swatbench.watcher import Watcher
 from swatbench.world import World, joined
 
@@ -114,6 +117,10 @@ def _run(job: Job, world: World, watch: Watcher) -> Record:
     except TrainingStopped:
         signal.raise_signal(signal.SIGTERM)
         raise
+    finally:
+        # All cells share this process: the next one needs the memory, and compiles its own model.
+        torch.compiler.reset()
+        free_memory()
     if record.failure is not None and record.failure.error not in SHARED_FAILURES:
         what = f"Process {world.rank} of {world.size} failed: {record.failure.message}"
         raise MachineError(what, where=name)

@@ -18,13 +18,17 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 
-GROUP_TIMEOUT = timedelta(minutes=30)
-"""Longest wait of one process for the others, as while one of them writes or tests."""
+GROUP_TIMEOUT = timedelta(hours=2)
+"""Longest wait of one process for the others, as while the first looks at all images."""
 
 _GONE = re.compile(
     r"(closed|reset) by peer|broken pipe|remote ?error|remote process exit|abort", re.IGNORECASE
 )
 _LATE = re.compile(r"timed? ?out", re.IGNORECASE)
+
+
+class PeersLostError(MachineError):
+    """Another process ended, or did not answer in time; what went wrong there, it said itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,11 +61,13 @@ class World:
         """
         if self.size == 1:
             return values
-        from torch import distributed
+        from torch import cuda, distributed
 
         total = values.clone()
         with self.needing_peers():
             distributed.all_reduce(total)
+            if total.is_cuda:  # NCCL only queues it; a lost process shows where it is waited for.
+                cuda.synchronize()
         return total / self.size
 
     def gather(self, value: Value) -> list[Value]:
@@ -99,7 +105,7 @@ class World:
         """Turn what torch raises when another process is gone into one sentence; leave other errors alone.
 
         Raises:
-            MachineError: A process ended or did not answer in time (see `lost_peer`).
+            PeersLostError: A process ended or did not answer in time (see `lost_peer`).
         """
         try:
             yield
@@ -108,7 +114,7 @@ class World:
                 raise
             late = _LATE.search(str(error)) is not None
             why = "one of them did not answer in time" if late else "one of them has ended"
-            raise MachineError(
+            raise PeersLostError(
                 f"Process {self.rank} of {self.size} lost the others: {why}.",
                 fix="See what the others said; then start again with the same command, "
                 "and it goes on from the last checkpoint.",

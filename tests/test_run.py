@@ -146,11 +146,11 @@ def started(suite, **options):
     )
 
 
-def stop(suite, number, *, after_epochs):
-    """Start a run, send it a signal once so many epochs are done; return its exit code and its workers."""
+def stop(suite, number, *, after_steps):
+    """Start a run, send it a signal once so many steps are kept; return its exit code and its workers."""
     with started(suite) as going:
         deadline = time.monotonic() + 120
-        while epochs_done(suite) < after_epochs:
+        while steps_kept(suite) < after_steps:
             assert time.monotonic() < deadline, "no checkpoint was written"
             assert going.poll() is None, going.stderr.read()
             time.sleep(0.01)
@@ -172,23 +172,26 @@ def test_ctrl_c_while_everything_is_still_starting_ends_in_one_line(tmp_path):
     assert errors == "Stopped. Finished cells are kept; the same command goes on from here.\n"
 
 
-def epochs_done(suite):
-    """Epochs in the checkpoint of the suite's one cell."""
-    found = list(suite.parent.glob("results/small/*/*/training.ckpt"))
+def steps_kept(suite):
+    """Steps in the checkpoint of the suite's one cell."""
+    found = list(suite.parent.glob("results/small/*/*/checkpoints/newest.ckpt"))
     checkpoint = read_checkpoint(found[0]) if found else None
-    return len(checkpoint.curve) if checkpoint else 0
+    return checkpoint.step if checkpoint else 0
 
 
 def test_a_run_stopped_in_three_ways_goes_on_to_the_same_end(tmp_path):
     """Bit for bit: what a resumed run predicts equals what a run that was left alone predicts."""
-    recipe = {**SUITE["recipe"], "epochs": 5}
+    recipe = {**SUITE["recipe"], "epochs": 3, "ema": {"decay": 0.9}}
+    execution = {**SUITE["execution"], "checkpoints": {"every_s": 0.5}}
     (tmp_path / "alone").mkdir()
     (tmp_path / "stopped").mkdir()
-    stopped = write(tmp_path / "stopped", arms=["baseline"], recipe=recipe)
+    stopped = write(tmp_path / "stopped", arms=["baseline"], recipe=recipe, execution=execution)
     ends = [(signal.SIGKILL, -9), (signal.SIGTERM, 143), (signal.SIGINT, 130)]
-    for epochs, (number, code) in enumerate(ends, start=1):
-        ended, workers = stop(stopped, number, after_epochs=epochs)
+    for steps, (number, code) in zip((5, 15, 25), ends, strict=True):
+        ended, workers = stop(stopped, number, after_steps=steps)
         assert ended == code
+        # Asked to stop, it keeps the step that it is at; killed, what it kept before.
+        assert steps_kept(stopped) >= steps
         _, alive = psutil.wait_procs(workers, timeout=20)
         assert not [one for one in alive if one.status() != psutil.STATUS_ZOMBIE]
         assert records(stopped.parent) == {}

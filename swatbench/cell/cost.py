@@ -66,7 +66,7 @@ def profile_by_name(
     *,
     batch: int,
     device: Literal["auto", "cpu", "cuda"],
-    precision: Literal["auto", "fp32", "bf16"],
+    precision: Literal["auto", "fp32", "bf16", "fp16"],
     threads: int | None,
     on_stage: Callable[[str], None],
 ) -> Profile:

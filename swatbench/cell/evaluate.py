@@ -11,6 +11,7 @@ from swatbench.data.further import FurtherTest, open_test_set
 from swatbench.data.images import Dataset
 from swatbench.data.loading import make_test_batches
 from swatbench.data.sources import load_dataset
+from swatbench.data.workers import explaining_workers
 from swatbench.job import Job
 from swatbench.processes import Say
 from swatbench.spec.catalog import PAIRS, model_name
@@ -21,6 +22,7 @@ from swatbench.train.evaluate import Evaluation, evaluate
 from swatbench.world import World
 
 
+@explaining_workers()
 def evaluate_weights(job: Job, cell: EvaluateCell, say: Say, world: World) -> dict[str, Any]:
     """Test the weights of a cell, and write one row of predictions an image.
 

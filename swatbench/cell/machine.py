@@ -60,7 +60,7 @@ def resolve(suite: Suite, world: World) -> Machine:
         speed=speed,
         num_classes=len(dataset.classes),
         processes=world.size,
-        workers=_workers(suite, world, in_memory=isinstance(dataset, Dataset)),
+        workers=workers_of(suite, _beside(suite, world), in_memory=isinstance(dataset, Dataset)),
         accelerator=torch.cuda.get_device_name() if device == "cuda" else None,
     )
 
@@ -99,11 +99,21 @@ def builder(
     )
 
 
-def _workers(suite: Suite, world: World, *, in_memory: bool) -> int:
+def workers_of(suite: Suite, beside: int, *, in_memory: bool) -> int:
+    """Processes that decode images for one training process.
+
+    Args:
+        suite: The suite.
+        beside: Training processes that share this machine's cores.
+        in_memory: Whether the images lie decoded in memory.
+    """
     asked = suite.execution.workers
     if asked != "auto":
         return asked
     if in_memory and all(suite.recipe_of(pair).augmentation.whole_batches for pair in suite.pairs):
         return 0
-    here = int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if world.size > 1 else suite.execution.jobs
-    return max(1, min(MOST_WORKERS, usable_cores() // here))
+    return max(1, min(MOST_WORKERS, usable_cores() // beside))
+
+
+def _beside(suite: Suite, world: World) -> int:
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if world.size > 1 else suite.execution.jobs

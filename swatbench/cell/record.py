@@ -6,7 +6,7 @@ from typing import Any
 from swatbench.cell.cost import measure
 from swatbench.cell.evaluate import evaluate_weights
 from swatbench.cell.train import retention_of, train
-from swatbench.errors import StoreError
+from swatbench.errors import MachineError, StoreError, SwatbenchError
 from swatbench.job import Job, failed_record, now, record_of
 from swatbench.processes import Say
 from swatbench.spec.cells import CostCell, EvaluateCell, TrainCell
@@ -14,7 +14,8 @@ from swatbench.store.files import write_record
 from swatbench.store.live import LiveWriter
 from swatbench.store.record import Record
 from swatbench.train.epoch import TrainingStopped
-from swatbench.world import ALONE, World
+from swatbench.train.out_of_memory import out_of_memory
+from swatbench.world import ALONE, PeersLostError, World
 
 
 def run_cell(job: Job, say: Say, world: World = ALONE) -> Record:
@@ -30,6 +31,7 @@ def run_cell(job: Job, say: Say, world: World = ALONE) -> Record:
 
     Raises:
         StoreError: Something cannot be written, so that it cannot be recorded either.
+        PeersLostError: Another process is gone; it is that one's failure that is recorded.
         TrainingStopped: Training was asked to stop, and did so with a checkpoint.
     """
     record = _record(job, say, world)
@@ -44,11 +46,22 @@ def _record(job: Job, say: Say, world: World) -> Record:
     started_at, start = now(), time.monotonic()
     try:
         found = _result(job, say, world)
-    except (StoreError, TrainingStopped):
+    except (StoreError, TrainingStopped, PeersLostError):
         raise
     except Exception as error:  # noqa: BLE001 (the one place where a failure becomes a record)
+        error = _advised(error)
         return failed_record(job, error, started_at=started_at, duration_s=time.monotonic() - start)
     return record_of(job, "finished", started_at=started_at, duration_s=time.monotonic() - start, **found)
+
+
+def _advised(error: Exception) -> Exception:
+    """The error, or where memory ran out outside a training step, what to do about it."""
+    if isinstance(error, SwatbenchError) or not out_of_memory(error):
+        return error
+    return MachineError(
+        f"Memory ran out: {next(iter(str(error).splitlines()), type(error).__name__)}",
+        fix="Run fewer jobs at once, lower recipe.micro_batch_size, or free memory.",
+    )
 
 
 def _result(job: Job, say: Say, world: World) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from swatbench.data.files import FileDataset
 from swatbench.data.images import Dataset
 from swatbench.data.loading import make_test_batches, make_train_batches
 from swatbench.data.sources import load_dataset
+from swatbench.data.workers import explaining_workers
 from swatbench.errors import DataError
 from swatbench.job import Job
 from swatbench.models.digests import initial_digests
@@ -35,6 +36,7 @@ WEIGHTS, AVERAGE = "weights.safetensors", "weights-ema.safetensors"
 """The trained weights and their moving average; kept beside the record, but no part of it."""
 
 
+@explaining_workers()
 def train(job: Job, cell: TrainCell, say: Say, world: World) -> dict[str, Any]:
     """Train and test a model, and write its curve, predictions and weights.
 

@@ -9,13 +9,14 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
+from swatbench.errors import StoreError
 from swatbench.job import Job
 from swatbench.processes import Say
 from swatbench.progress import Progress
 from swatbench.store.live import LiveWriter
 from swatbench.store.record import CurvePoint
 from swatbench.trackers.open import open_trackers
-from swatbench.trackers.tracker import Tracker
+from swatbench.trackers.tracker import Tracker, epoch_values, training_values
 from swatbench.train.state import Listener
 from swatbench.world import World
 
@@ -35,7 +36,7 @@ def watched(job: Job, say: Say, world: World) -> Iterator[Listener]:
     Yields:
         Whom `fit` tells.
     """
-    with _stop_asked() as should_stop:
+    with _stop_asked(world) as should_stop:
         if not world.first:
             yield Listener(
                 progress=_untold, epoch=_untold, begin=_untold, note=_untold, should_stop=should_stop
@@ -59,11 +60,11 @@ class _Watch:
 
     def __init__(self, job: Job, say: Say) -> None:
         self._job, self._say = job, say
-        self._live = LiveWriter(job.folder)
+        self._live, self._live_works = LiveWriter(job.folder), True
         self._tracker: Tracker | None = None
 
     def begin(self, step: int) -> None:
-        self._live.resume(step)
+        self._write(lambda: self._live.resume(step))
         self._tracker = open_trackers(
             self._job.execution.trackers,
             folder=self._job.folder,
@@ -76,15 +77,12 @@ class _Watch:
 
     def progress(self, now: Progress) -> None:
         self._say(("progress", now))
-        self._live.report(asdict(now))
-        rates = ("loss", "learning_rate", "images_per_s", "data_share")
-        self._track(now.step, {f"train/{name}": getattr(now, name) for name in rates})
+        self._write(lambda: self._live.report(asdict(now)))
+        self._track(now.step, training_values(now))
 
     def epoch(self, point: CurvePoint) -> None:
-        self._live.epoch(point)
-        tested = ("top1_percent", "ema_top1_percent")
-        found = {f"test/{name}": getattr(point, name) for name in tested}
-        self._track(point.step, {name: value for name, value in found.items() if value is not None})
+        self._write(lambda: self._live.epoch(point))
+        self._track(point.step, epoch_values(point))
 
     def note(self, note: str) -> None:
         self._say(("note", note))
@@ -93,14 +91,24 @@ class _Watch:
         if self._tracker is not None:
             self._tracker.close()
 
+    def _write(self, line: Callable[[], None]) -> None:
+        """Write to the live file while that can be done; no run ends for want of it."""
+        if not self._live_works:
+            return
+        try:
+            line()
+        except StoreError as error:
+            self._live_works = False
+            self.note(f"The live file is given up: {error.what}")
+
     def _track(self, step: int, values: Mapping[str, float]) -> None:
         if self._tracker is not None:
             self._tracker.log(step, values)
 
 
 @contextmanager
-def _stop_asked() -> Iterator[Callable[[], bool]]:
-    """Take SIGTERM as a request to stop at the next step, with a checkpoint."""
+def _stop_asked(world: World) -> Iterator[Callable[[], bool]]:
+    """Take a signal as a request to stop at the next step, with a checkpoint."""
     asked = threading.Event()
     last_resort = threading.Timer(GRACE_S, _give_up)
     last_resort.daemon = True
@@ -113,11 +121,14 @@ def _stop_asked() -> Iterator[Callable[[], bool]]:
     if threading.current_thread() is not threading.main_thread():
         yield asked.is_set
         return
-    before = signal.signal(signal.SIGTERM, on_signal)
+    # A cell's own process is deaf to Ctrl-C, and its parent asks it by SIGTERM; torchrun passes on both.
+    heard = (signal.SIGTERM, signal.SIGINT) if world.size > 1 else (signal.SIGTERM,)
+    before = {number: signal.signal(number, on_signal) for number in heard}
     try:
         yield asked.is_set
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
         last_resort.cancel()
 
 

@@ -21,6 +21,7 @@ from swatbench.store.files import RECORD, read_record
 
 FILES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".tar")
 """Endings by which a file of weights is told from a name."""
+INTERPOLATIONS = ("bilinear", "bicubic")
 HUB = ("hf-hub:", "hf_hub:")
 
 # What timm, torch, safetensors and the Hub's client raise where weights are missing or of another model.
@@ -49,7 +50,7 @@ def find_weights(weights: str, model: str | None) -> NamedWeights:
         ModelError: It is not known which model the weights are of, or there is no such model.
         MachineError: The Hub cannot be reached.
     """
-    if Path(weights).exists() or weights.endswith(FILES):
+    if weights.endswith(FILES) or _exists(weights):
         return _of_file(Path(weights), model)
     return _of_hub(weights) if weights.startswith(HUB) else _of_timm(weights)
 
@@ -97,7 +98,7 @@ def _built(cell: EvaluateCell, file: Path, num_classes: int) -> nn.Module:
     except _UNUSABLE as error:
         raise CheckpointError(
             f"These are no weights of {cell.arm} {cell.pair['name']} with {num_classes} classes: "
-            f"{_first_line(error)}",
+            f"{_first_line(error)}.",
             where=str(file),
         ) from error
     return model
@@ -108,13 +109,20 @@ def _fetched(name: str, num_classes: int) -> nn.Module:
         model: nn.Module = timm.create_model(name, pretrained=True)
     except _UNUSABLE as error:
         raise MachineError(
-            f"timm cannot fetch the weights of {name!r}: {_first_line(error)}",
+            f"timm cannot fetch the weights of {name!r}: {_first_line(error)}.",
             fix="Fetch them where there is a network, and name the file, with --model.",
         ) from error
     has = int(getattr(model, "num_classes", 0))
     if has != num_classes:
         raise ModelError(f"{name} tells {has} classes apart, but the data have {num_classes}.")
     return model
+
+
+def _exists(name: str) -> bool:
+    try:
+        return Path(name).exists()
+    except OSError:  # No file can have such a name.
+        return False
 
 
 def _of_file(path: Path, model: str | None) -> NamedWeights:
@@ -154,7 +162,7 @@ def _of_timm(name: str) -> NamedWeights:
     config = get_pretrained_cfg(name) if tag in tags else None
     if not tag or config is None:
         has = f"Its tags: {', '.join(tags)}." if tags else "It has none."
-        raise ModelError(f"{name!r} names no weights: timm needs the model's tag too.", fix=has)
+        raise ModelError(f"{name!r} names no weights: timm needs one of the model's tags too.", fix=has)
     return _named(name, config.to_dict())
 
 
@@ -163,23 +171,34 @@ def _of_hub(name: str) -> NamedWeights:
         config, _, _ = load_model_config_from_hf(name.partition(":")[2])
     except _UNUSABLE as error:
         raise MachineError(
-            f"The Hub gives no model {name!r}: {_first_line(error)}",
+            f"The Hub gives no model {name!r}: {_first_line(error)}.",
             fix="Look at the id and at the network; or fetch the weights elsewhere and name the file.",
         ) from error
     return _named(name, config)
 
 
 def _named(name: str, config: dict[str, Any]) -> NamedWeights:
-    size = (config.get("test_input_size") or config["input_size"])[-1]
-    preparation = {
-        "mean": tuple(config["mean"]),
-        "std": tuple(config["std"]),
-        "crop_fraction": float(config.get("test_crop_pct") or config["crop_pct"]),
-        "interpolation": config["interpolation"],
-    }
+    try:
+        *_, height, size = config.get("test_input_size") or config["input_size"]
+        preparation = {
+            "mean": tuple(config["mean"]),
+            "std": tuple(config["std"]),
+            "crop_fraction": float(config.get("test_crop_pct") or config["crop_pct"]),
+            "interpolation": config["interpolation"],
+        }
+    except (LookupError, TypeError, ValueError) as error:
+        why = f"The configuration of {name!r} does not say how its images are prepared"
+        raise ModelError(f"{why}: {_first_line(error)} is missing or wrong.") from error
+    mode = config.get("crop_mode") or "center"
+    if height != size or mode != "center" or preparation["interpolation"] not in INTERPOLATIONS:
+        raise ModelError(
+            f"{name} was trained for images of {height} × {size} pixels, cropped by {mode!r} and resized by "
+            f"{preparation['interpolation']!r}.",
+            fix="Here images are square, cropped at the centre, and resized by bilinear or bicubic.",
+        )
     row = {"name": name, "img_size": size}
     return NamedWeights(pair=row, arm=ELSEWHERE, parts=(), seed=None, identity=name, preparation=preparation)
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300].rstrip(".: ")

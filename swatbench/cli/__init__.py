@@ -54,10 +54,14 @@ def main() -> None:
             sys.exit(PIPE_CLOSED)
         raise
     except OSError as error:
+        if error.filename is not None:
+            _fail(StoreError(f"The file cannot be used: {error.strerror}.", where=str(error.filename)))
         _fail(StoreError(f"The output cannot be written: {error.strerror}.", fix="Free or choose a place."))
 
 
 def _fail(error: SwatbenchError) -> NoReturn:
+    # Where one process of several fails, the others are asked to stop: one message is enough.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     typer.echo(f"error: {error}", err=True)
     sys.exit(error.exit_code)
 

@@ -12,7 +12,7 @@ Results = Annotated[Path, typer.Option(help="Folder of all results.")]
 Reports = Annotated[Path, typer.Option(help="Folder of all reports.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of words.")]
 Device = Literal["auto", "cpu", "cuda"]
-Precision = Literal["auto", "fp32", "bf16"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 
 def name_of(suite: str) -> str:

@@ -1,8 +1,10 @@
 """A folder for each class, as ImageNet is usually kept: `<root>/<split>/<class>/*.JPEG`."""
 
+import os
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +30,15 @@ def list_split(root: Path, expected: Expected) -> Listing:
         expected: What there must be.
 
     Raises:
-        DataError: The split is missing or empty, or holds empty files.
+        DataError: The split is missing, closed or empty, or holds empty files.
     """
-    if not root.is_dir():
-        raise expected.refusal("the folder is missing", where=str(root), fix="Correct data.root.")
+    with _open_to_us(root, expected):
+        if not root.is_dir():
+            raise expected.refusal("the folder is missing", where=str(root), fix="Correct data.root.")
+        return _listing(_reader_of_split(root, expected), expected)
+
+
+def _reader_of_split(root: Path, expected: Expected) -> Any:
     if (root / expected.name).is_file():
         raise expected.refusal(
             "this is a file", where=str(root / expected.name), fix="Unpack it: one folder for each class."
@@ -42,7 +49,7 @@ def list_split(root: Path, expected: Expected) -> Listing:
         there = listed(sorted(path.name for path in root.iterdir() if path.is_dir())) or "nothing"
         fix = "Correct data.root, or the name of the split."
         raise expected.refusal(f"it has no folder there (found: {there})", where=str(root), fix=fix)
-    return _listing(reader, expected)
+    return reader
 
 
 def list_classes(root: Path, expected: Expected, *, numbers: Mapping[str, int] | None = None) -> Listing:
@@ -54,29 +61,49 @@ def list_classes(root: Path, expected: Expected, *, numbers: Mapping[str, int] |
         numbers: Name of a folder → number of its class; folders are numbered in natural order if None.
 
     Raises:
-        DataError: The folder is missing or empty, or holds empty files.
+        DataError: The folder is missing, closed or empty, or holds empty files.
     """
-    if not root.is_dir():
-        raise expected.refusal("the folder is missing", where=str(root), fix="Correct its root.")
-    return _listing(_reader(root, expected, class_map=numbers, search_split=False), expected)
+    with _open_to_us(root, expected):
+        if not root.is_dir():
+            raise expected.refusal("the folder is missing", where=str(root), fix="Correct its root.")
+        return _listing(_reader(root, expected, class_map=numbers, search_split=False), expected)
+
+
+@contextmanager
+def _open_to_us(root: Path, expected: Expected) -> Iterator[None]:
+    """Refuse a folder that the system does not let us list."""
+    try:
+        yield
+    except OSError as error:
+        why = f"the folder cannot be listed ({error.strerror or error})"
+        fix = "See to its permissions, or to the disk."
+        raise expected.refusal(why, where=str(error.filename or root), fix=fix) from error
 
 
 def _reader(root: Path, expected: Expected, **options: Any) -> Any:
     try:
         return create_dataset("", root=str(root), **options).reader  # pyright: ignore[reportAttributeAccessIssue]
     except RuntimeError as error:
+        _list_all(root)
         raise expected.refusal("0 images are there", where=str(root), fix=READ) from error
+
+
+def _list_all(root: Path) -> None:
+    """Raise what keeps us from listing a folder and those in it, which timm passes over in silence."""
+    for path in (root, *filter(Path.is_dir, root.iterdir())):
+        os.scandir(path).close()
 
 
 def _listing(reader: Any, expected: Expected) -> Listing:
     root = Path(reader.root)
+    _list_all(root)
     paths = [path for path, _ in reader.samples]
     labels = np.array([label for _, label in reader.samples], dtype=np.int64)
     sizes = _sizes(paths)
     names = [path[len(reader.root) :].lstrip("/") for path in paths]
     empty = [name for name, size in zip(names, sizes, strict=True) if size == 0]
     if empty:
-        why = f"{len(empty)} of the {len(paths)} files are empty ({listed(empty)})"
+        why = f"{len(empty)} of the {len(paths)} files are empty or missing ({listed(empty)})"
         raise expected.refusal(why, where=str(root), fix="Get these files again.")
     files = ImageFiles(
         name=expected.name,
@@ -94,8 +121,16 @@ def _listing(reader: Any, expected: Expected) -> Listing:
 def _sizes(paths: list[str]) -> list[int]:
     parts = [paths[i : i + FILES_AT_ONCE] for i in range(0, len(paths), FILES_AT_ONCE)]
     with ThreadPoolExecutor(STAT_THREADS) as pool:
-        found = pool.map(lambda part: [Path(path).stat().st_size for path in part], parts)
+        found = pool.map(lambda part: [_size(Path(path)) for path in part], parts)
         return [size for part in found for size in part]
+
+
+def _size(path: Path) -> int:
+    """Size of a file in bytes; 0 if it is not there, as behind a broken link, or not open to us."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _classes(numbers: Mapping[str, int], expected: Expected, root: Path) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ Sources: ImageNetV2 (Recht et al. 2019), ImageNet-A and ImageNet-R (Hendrycks et
 """
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,13 +101,20 @@ def _real_labels(test: TestSet, dataset: FileDataset, path: Path | None) -> tupl
             fix=f"Leave out {test.name}.",
         )
     expected = Expected(name=test.name, images=test.images, num_classes=len(dataset.classes))
-    where = dataset.test.name
-    names = [dataset.test.filename(i) for i in range(dataset.test.images)]
+    where, count = dataset.test.name, dataset.test.images
+    if count != test.images:
+        raise expected.refusal(f"{count} images are there", where=where, fix="Correct its count.")
+    names = [dataset.test.filename(i) for i in range(count)]
     keys = [f"{match[0]}.JPEG" if (match := REAL_NAME.match(name)) else name for name in names]
     labels = _timms_labels(keys, path, expected)
     unknown = [name for name, key in zip(names, keys, strict=True) if key not in labels]
-    if unknown or len(set(keys)) != test.images:
-        why = f"{len(unknown)} of {len(names)} test images have no such labels ({listed(unknown)})"
+    twins = sorted(key for key, times in Counter(keys).items() if times > 1)
+    if unknown or twins:
+        why = (
+            f"{len(unknown)} of {count} test images have no such labels ({listed(unknown)})"
+            if unknown
+            else f"{len(twins)} of its names are there more than once ({listed(twins)})"
+        )
         fix = "Test images must be named ILSVRC2012_val_00000001.JPEG and so on, each once."
         raise expected.refusal(why, where=where, fix=fix)
     return tuple(tuple(labels[key]) for key in keys)

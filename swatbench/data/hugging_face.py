@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from threading import RLock
 from types import ModuleType
 from typing import Any
 
@@ -75,6 +76,10 @@ def _reader(name: str, expected: Expected, *, cache: str | None) -> Any:
 @contextmanager
 def _quiet(datasets: ModuleType) -> Iterator[None]:
     """Keep bars and messages of `datasets` from the terminal: what is wrong becomes one error."""
+    from tqdm import tqdm  # noqa: PLC0415  (comes with datasets)
+
+    # Even a bar that is not shown makes a lock for processes, which a process that is ended leaves behind.
+    tqdm.set_lock(RLock())
     level, bars = datasets.logging.get_verbosity(), datasets.is_progress_bar_enabled()
     datasets.logging.set_verbosity(datasets.logging.CRITICAL)
     datasets.disable_progress_bar()

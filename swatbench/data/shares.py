@@ -9,6 +9,8 @@ from typing import Any, Final
 from swatbench.data.files import UNREADABLE, ImageFiles
 from swatbench.errors import DataError
 
+Sample = dict[str, Any]
+"""What webdataset reads of an image: its name, its shard, and its members."""
 _DAMAGE: Final = (*UNREADABLE, LookupError, tarfile.TarError)
 
 
@@ -23,6 +25,7 @@ class Share:
         image_seed: Seed of the order of this worker's images.
         first: Number of the first image that is decoded.
         every: Only every so many-th image from there on is decoded.
+        passed: Of these, so many at the beginning are given as they were read, not decoded.
     """
 
     worker: int = 0
@@ -31,6 +34,7 @@ class Share:
     image_seed: int = 0
     first: int = 0
     every: int = 1
+    passed: int = 0
 
 
 def reader_of(files: ImageFiles) -> Any:
@@ -47,7 +51,7 @@ def shard_count(files: ImageFiles) -> int:
 def read_share(
     files: ImageFiles, share: Share, *, training: bool, batch_size: int = 1
 ) -> Iterator[tuple[Any, int]]:
-    """Images and labels of a worker's share, from the beginning.
+    """Images and labels of a worker's share, from the beginning; no label but -1 where nothing is decoded.
 
     timm's reader logs and leaves out what it cannot decode; here that is an error, since all that
     follow would move up.
@@ -86,9 +90,10 @@ def _watch(stages: list[Any], share: Share) -> Callable[[], str]:
     reading, decoding = (place for place, stage in enumerate(stages) if "handler" in getattr(stage, "kw", {}))
     stages[reading] = _read_shards
     stages[decoding].kw["handler"] = _raise
+    stages[decoding].args = (_later(stages[decoding].args[0], share.passed),)
     seen = [""]
 
-    def note(samples: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    def note(samples: Iterator[Sample]) -> Iterator[Sample]:
         for sample in islice(samples, share.first, None, share.every):
             shard = str(sample["__url__"]).rpartition("/")[2]
             seen[0] = f"{sample['__key__']} in {shard}"
@@ -96,6 +101,12 @@ def _watch(stages: list[Any], share: Share) -> Callable[[], str]:
 
     stages.insert(decoding, note)
     return lambda: seen[0]
+
+
+def _later(decode: Callable[[Sample], Sample], passed: int) -> Callable[[Sample], Sample]:
+    """Decode what comes after so many samples, also where the shards are read more than once."""
+    left = iter(range(passed))
+    return lambda sample: decode(sample) if next(left, None) is None else {**sample, "target": -1}
 
 
 def _read_shards(urls: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -1,4 +1,9 @@
-"""How an epoch's images fall into optimizer steps, and a step into the processes' micro-batches."""
+"""How an epoch's images fall into optimizer steps, and a step into the processes' micro-batches.
+
+A step's images are dealt out to its M micro-batches one by one, so that copies of an image, which follow one
+another, fall into different micro-batches, as into different processes of DeiT: a step is what its sampler
+(timm's `RepeatAugSampler`) gives to M processes.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +19,7 @@ class MicroBatch:
     Attributes:
         step: Number of the optimizer step within the epoch, from 0.
         k: Number of the micro-batch within the step, over all processes.
-        places: Which images of the epoch's order it holds.
+        places: Which images of the epoch's order it holds: every M-th of the step from its k-th on.
     """
 
     step: int
@@ -73,7 +78,8 @@ class Steps:
 
     def from_step(self, start: int) -> Iterator[MicroBatch]:
         """This process's micro-batches of an epoch from a step on, in order."""
+        M = self.batch_size // self.micro_batch_size
         for step in range(start, self.per_epoch):
-            for k in range(self.world.rank, self.batch_size // self.micro_batch_size, self.world.size):
-                first = step * self.batch_size + k * self.micro_batch_size
-                yield MicroBatch(step=step, k=k, places=slice(first, first + self.micro_batch_size))
+            first, end = step * self.batch_size, (step + 1) * self.batch_size
+            for k in range(self.world.rank, M, self.world.size):
+                yield MicroBatch(step=step, k=k, places=slice(first + k, end, M))

@@ -64,20 +64,22 @@ class ShardBatches(IterableDataset):
         skipped = self.start * steps.micro_batches
         # The loader asks worker 0 first, whichever micro-batch the pass begins with.
         lane = (local + skipped) % count
-        samples = self._samples(steps.world.rank * count + lane, steps.world.size * count)
+        passed = len(range(lane, skipped, count)) * steps.micro_batch_size
+        samples = self._samples(steps.world.rank * count + lane, steps.world.size * count, passed)
         for number in range(lane, steps.per_epoch * steps.micro_batches, count):
             some = list(islice(samples, steps.micro_batch_size))
             if number >= skipped:
                 yield pack([self._change(*sample) for sample in some])
 
-    def _samples(self, worker: int, workers: int) -> Iterator[tuple[Any, int, np.ndarray]]:
-        """Images of a worker's share with their labels and seeds."""
+    def _samples(self, worker: int, workers: int, passed: int) -> Iterator[tuple[Any, int, np.ndarray]]:
+        """Images of a worker's share with their labels and seeds; so many at the beginning are not wanted."""
         seed, epoch = self._seed, self.epoch
         share = Share(
             worker=worker,
             workers=workers,
             shard_seed=shard_seed(seed=seed, epoch=epoch),
             image_seed=shard_seed(seed=seed, epoch=epoch, worker=worker),
+            passed=passed // self._repeats,
         )
         images = read_share(self._files, share, training=True, batch_size=self._steps.micro_batch_size)
         for position, (image, label) in enumerate(images):
@@ -147,8 +149,8 @@ class TrainStream:
 
         Args:
             epoch: Number of the epoch, from 0.
-            start: Steps to leave out at the beginning, which are read all the same; the others stay as they
-                are.
+            start: Steps to leave out at the beginning, which are read but not decoded; the others stay as
+                they are.
 
         Yields:
             Images (b, 3, H, W), normalised, and int64 labels (b,); float32 targets (b, K) where images are

@@ -1,7 +1,11 @@
 """Processes that decode images ahead of the model, and what is said when they fail."""
 
+import os
+import signal
 import sys
+import threading
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +14,9 @@ from torch import Tensor
 
 from swatbench.data.erasing import Batch
 from swatbench.errors import DataError, MachineError, SwatbenchError
+
+REQUESTS = (signal.SIGTERM, signal.SIGINT)
+"""What a process is asked to stop by."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +41,7 @@ class Workers:
             # A cell's process would hand down its own way, by which every worker of every pass imports torch
             # and gets the list of files, or the decoded images, as a copy; forked ones share both.
             "multiprocessing_context": "fork" if self.count and sys.platform == "linux" else None,
+            "worker_init_fn": heed_the_parent,
             "timeout": self.stall_s if self.count else 0,
             "pin_memory": self.device.type == "cuda",
             # Without one of its own, the loader draws from torch's global generator at every pass.
@@ -47,34 +55,68 @@ class Workers:
             DataError: An image cannot be decoded, or no batch came in time.
             MachineError: A worker process died.
         """
-        try:
-            for found in loader:
+        with explaining_workers():
+            for found in self._in_time(loader):
                 if isinstance(found, SwatbenchError):
                     raise found
                 pixels, labels, boxes, fillings = found
                 yield Batch(self._moved(pixels), self._moved(labels), boxes, self._moved(fillings))
+
+    def _in_time(self, loader: Iterable[Any]) -> Iterator[Any]:
+        try:
+            yield from loader
         except RuntimeError as error:
-            explained = self._explained(str(error))
-            if explained is None:
+            if not str(error).startswith("DataLoader timed out"):
                 raise
-            raise explained from error
+            raise DataError(
+                f"No batch came within {self.stall_s:g} s from {self.count} process(es) that decode images.",
+                fix="See whether the disk still answers; where it is only slow, raise execution.stall_s or "
+                "execution.workers.",
+            ) from error
 
     def _moved(self, values: Tensor) -> Tensor:
         return values.to(self.device, non_blocking=True)
 
-    def _explained(self, said: str) -> SwatbenchError | None:
-        if said.startswith("DataLoader timed out"):
-            return DataError(
-                f"No batch came within {self.stall_s:g} s from {self.count} process(es) that decode images.",
-                fix="See whether the disk still answers; where it is only slow, raise execution.stall_s or "
-                "execution.workers.",
-            )
-        if said.startswith("DataLoader worker"):
-            return MachineError(
-                f"A process that decodes images died: {said.splitlines()[0].rstrip('. ')}.",
-                fix="Lower execution.workers or free memory, shared memory (/dev/shm) above all.",
-            )
-        return None
+
+@contextmanager
+def explaining_workers() -> Iterator[None]:
+    """Turn what torch raises when a worker process died into one sentence; leave other errors alone.
+
+    torch notices it in a signal handler, so that the error comes wherever the main thread is at that moment:
+    in the middle of a training step, say, and not only where a batch is waited for. Also a decorator.
+
+    Raises:
+        MachineError: A worker process died.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        said = str(error)
+        if not said.startswith("DataLoader worker"):
+            raise
+        raise MachineError(
+            f"A process that decodes images died: {said.splitlines()[0].rstrip('. ')}.",
+            fix="Lower execution.workers or free memory, shared memory (/dev/shm) above all.",
+        ) from error
+
+
+def heed_the_parent(_: int = 0) -> None:
+    """Let a worker process be asked to stop by its parent alone.
+
+    torchrun and batch systems ask all processes of a job at once. The parent then still needs batches for the
+    step that it is in, and ends its workers itself.
+    """
+    if not hasattr(signal, "sigwaitinfo"):  # as on macOS, where workers are asked like any process
+        return
+    signal.pthread_sigmask(signal.SIG_BLOCK, REQUESTS)
+    threading.Thread(target=_end_for_the_parent, daemon=True).start()
+
+
+def _end_for_the_parent() -> None:
+    while signal.sigwaitinfo(REQUESTS).si_pid != os.getppid():
+        pass
+    # With 0, as torch's own handler does: another code would count as a worker that died.
+    os._exit(0)
 
 
 def as_it_is(found: Any) -> Any:

@@ -113,13 +113,19 @@ def _arm_rows(runs: PairRuns, arm: str, link: Link) -> Iterator[Row]:
     for item in runs.tested:
         if item.cell.arm == arm:
             test = item.cell.test or TestFacts(name=TEST_SPLIT)
-            own = {"seed": item.cell.seed, _ELSEWHERE: _elsewhere(item), "weights_of": item.cell.weights}
+            own = {
+                "seed": item.cell.seed,
+                _ELSEWHERE: _elsewhere(runs, item),
+                "weights_of": item.cell.weights,
+            }
             for evaluated in item.result.evaluated:
                 yield {**own, **_row(test, evaluated, item.stored, link)}
 
 
-def _elsewhere(item: Tested) -> str | None:
-    return item.cell.weights if item.cell.seed is None else None
+def _elsewhere(runs: PairRuns, item: Tested) -> str | None:
+    """What names weights that a user had tested; None for those that a run here was tested with."""
+    trained = {run.stored.record.digest for run in runs.trained}
+    return None if item.cell.weights in trained else item.cell.weights
 
 
 def _row(test: TestFacts, evaluated: Evaluated, stored: Stored, link: Link) -> Row:

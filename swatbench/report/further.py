@@ -93,7 +93,13 @@ def _compare(runs: PairRuns, arm: str, test: str, refusals: list[Refusal]) -> Fu
 
 
 def _by_seed(runs: PairRuns, arm: str | None, test: str) -> dict[int | None, Tested]:
-    return {item.cell.seed: item for item in runs.tested if (item.cell.arm, item.test) == (arm, test)}
+    """The tests of runs here, by seed; weights that a user named stand beside them and are not compared."""
+    trained = {run.stored.record.digest for run in runs.trained}
+    return {
+        item.cell.seed: item
+        for item in sorted(runs.tested, key=lambda item: item.cell.weights in trained)
+        if (item.cell.arm, item.test) == (arm, test)
+    }
 
 
 def _sides(runs: PairRuns, reference: Tested | None, arm: Tested | None) -> tuple[_Side, _Side] | str:

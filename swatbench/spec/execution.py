@@ -34,7 +34,7 @@ class Execution(Spec):
     compile: Literal["none", "default", "reduce-overhead", "max-autotune"] = "none"
     """Mode of torch.compile while training."""
     fused_attention: Switch = "auto"
-    """timm's fused attention; `auto` is on for CUDA and off for CPU, where its bf16 backward is slow."""
+    """timm's fused attention; `auto` is on for CUDA and off for CPU, where it gained nothing in fp32."""
     fused_optimizer: Switch = "auto"
     """One kernel for a whole optimizer step; `auto` is on where torch has it for the optimizer."""
     gradient_checkpointing: bool = False

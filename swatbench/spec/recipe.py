@@ -174,8 +174,9 @@ class Recipe(Spec):
         micro = self.micro_batch_size
         if micro is not None and self.batch_size % micro:
             raise ValueError(f"micro_batch_size: {self.batch_size} images are not micro-batches of {micro}")
-        if self.augmentation.mixes and self.augmentation.mixing_mode != "elem" and (micro or 2) % 2:
-            raise ValueError(f"micro_batch_size: mixup and cutmix need an even number, not {micro}")
+        if self.augmentation.mixes and (micro or self.batch_size) % 2:
+            key = "micro_batch_size" if micro else "batch_size"
+            raise ValueError(f"{key}: mixup and cutmix need an even number, not {micro or self.batch_size}")
         return self
 
 

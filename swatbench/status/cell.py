@@ -20,7 +20,7 @@ from pydantic import BaseModel, ValidationError
 from swatbench.store.files import RECORD
 from swatbench.store.live import LIVE, Live, read_live
 
-SILENT_S = 600.0
+SILENT_S = 1800.0
 """A cell that was not heard of for so many seconds is no longer taken for running."""
 
 State = Literal["done", "running", "interrupted", "failed", "waiting"]

@@ -1,9 +1,11 @@
 """One run of a suite on a machine's folder at a time."""
 
 import fcntl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from swatbench.errors import StoreError
 from swatbench.store.refusal import refused
@@ -29,7 +31,7 @@ def only_run(machine: Path) -> Iterator[None]:
         raise refused(error, path, "written") from error
     with file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _hold(file)
         except OSError as error:
             raise StoreError(
                 "Another run of this suite is under way here.",
@@ -37,3 +39,16 @@ def only_run(machine: Path) -> Iterator[None]:
                 fix="Wait until it ends, or end it; or choose another --results.",
             ) from error
         yield
+
+
+def _hold(file: IO[str], *, tries: int = 5, pause_s: float = 0.1) -> None:
+    """Take the lock; whoever only looks at it, as `swatbench status`, holds it for a moment."""
+    for left in range(tries - 1, -1, -1):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            if not left:
+                raise
+            time.sleep(pause_s)
+        else:
+            return

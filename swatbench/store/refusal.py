@@ -9,6 +9,7 @@ from swatbench.errors import StoreError
 
 _PERMISSION = "Choose another results folder, or change its permissions."
 _IN_THE_WAY = "A file lies where a folder is needed: move it away."
+_DISK = "See to the disk and run again; what is there stays as it is."
 _REMEDIES: Mapping[int, str] = MappingProxyType(
     {
         errno.ENOSPC: "Free some space and run again; finished cells are kept.",
@@ -19,6 +20,8 @@ _REMEDIES: Mapping[int, str] = MappingProxyType(
         errno.ENOTDIR: _IN_THE_WAY,
         errno.EEXIST: _IN_THE_WAY,
         errno.EISDIR: "A folder lies where a file is needed: move it away.",
+        errno.EIO: _DISK,
+        errno.ESTALE: _DISK,
         errno.ENAMETOOLONG: "Choose a results folder with a shorter path.",
     }
 )

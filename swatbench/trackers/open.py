@@ -14,7 +14,7 @@ from swatbench.trackers.services import SERVICES, restrain
 from swatbench.trackers.tensorboard import TensorBoard
 from swatbench.trackers.tracker import Session, Tracker
 
-CLOSE_S = 30.0
+CLOSE_S = 10.0
 """Longest time that the end of a run waits for trackers, in seconds."""
 _REASON_CHARACTERS = 300
 

@@ -2,7 +2,8 @@
 
 A step is an optimizer step. It consists of micro-batches, one forward pass each, numbered k = 0, 1, ... in
 the step; of W processes, the one of rank r takes those with k mod W = r. So what a step does depends on the
-batch and the micro-batch alone, and not on the number of processes.
+batch and the micro-batch alone, and not on the number of processes; but for batch norm, which on CUDA sees
+the images of all processes.
 
 Letters: b images in a micro-batch, K classes.
 """

@@ -1,8 +1,9 @@
 """The state of a training run after a whole step, in one file that is written at once or not at all.
 
 A file is one line, the SHA-256 in hex of all that follows, and then what `torch.save` wrote. So a file that
-was cut short or changed is known before anything in it is used. The state goes to the disk tensor by tensor
-and is hashed on its way: no second copy of a large model is ever held.
+was cut short or changed is known before anything in it is used, and told from one that the disk does not give
+now and from one that another version wrote. The state goes to the disk tensor by tensor and is hashed on its
+way: no second copy of a large model is ever held.
 """
 
 import hashlib
@@ -12,7 +13,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from io import BufferedReader
+from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,11 +22,18 @@ import torch
 from swatbench.errors import CheckpointError
 from swatbench.store.record import CurvePoint
 from swatbench.store.refusal import refused
+from swatbench.train.out_of_memory import out_of_memory
 
 TEMPORARY = ".tmp"
 """Last part of the name of a file that is still being written."""
+REMEDY = "Delete the folder to train this cell from the start."
+"""What a user can do about checkpoints of which none can be used."""
+_OTHER_VERSION = "Go on with that version, or delete the folder to train this cell from the start."
 _HEX = 64
-_REMEDY = "Delete the file to train this cell from the start."
+
+
+class DamagedCheckpointError(CheckpointError):
+    """A checkpoint is cut short or changed: its SHA-256 is not the one that it states."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,18 +100,22 @@ def read_checkpoint(path: Path) -> Checkpoint | None:
         The state, or None where there is no such file.
 
     Raises:
-        CheckpointError: The file is damaged, or another version of swatbench wrote it.
+        DamagedCheckpointError: The file is cut short or changed.
+        CheckpointError: The file is whole, but another version of swatbench or torch wrote it.
+        StoreError: The disk does not give the file, which may well be whole.
     """
     try:
-        with path.open("rb") as file:
+        with _reading(path) as file:
             _check_whole(file, path)
             return _load(file)
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise _damaged(path, f"cannot be read ({error.strerror})") from error
+        raise refused(error, path, "read") from error
     except _FOREIGN as error:
-        raise _damaged(path, f"was written by another version ({type(error).__name__})") from error
+        if out_of_memory(error):
+            raise
+        raise _foreign(path, error) from error
 
 
 def require_digest(checkpoint: Checkpoint, digest: str, *, path: Path) -> None:
@@ -119,7 +131,7 @@ def require_digest(checkpoint: Checkpoint, digest: str, *, path: Path) -> None:
     """
     if checkpoint.digest != digest:
         what = f"The checkpoint belongs to cell {checkpoint.digest[:10]}, not to {digest[:10]}."
-        raise CheckpointError(what, where=str(path), fix=_REMEDY)
+        raise CheckpointError(what, where=str(path), fix=REMEDY)
 
 
 def sync_folder(folder: Path) -> None:
@@ -153,6 +165,32 @@ class _Hashing:
         self._file.flush()
 
 
+class _Remembering(FileIO):
+    """A file that remembers why it could not be read: torch may tell something else."""
+
+    error: OSError | None = None
+
+    def readinto(self, buffer: Any, /) -> int:
+        try:
+            return super().readinto(buffer)
+        except OSError as error:
+            self.error = error
+            raise
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[BufferedReader]:
+    """An open file; where the disk fails, that is the error, whatever was made of it."""
+    disk = _Remembering(path)
+    buffered: BufferedReader = BufferedReader(disk)
+    with buffered:
+        try:
+            yield buffered
+        finally:
+            if disk.error is not None:
+                raise refused(disk.error, path, "read") from disk.error
+
+
 def _save(checkpoint: Checkpoint, file: _Hashing) -> None:
     state = {name: getattr(checkpoint, name) for name in Checkpoint.__slots__}
     state["curve"] = [point.model_dump() for point in checkpoint.curve]
@@ -167,7 +205,8 @@ def _save(checkpoint: Checkpoint, file: _Hashing) -> None:
 def _check_whole(file: BufferedReader, path: Path) -> None:
     stated = file.read(_HEX + 1)
     if stated != hashlib.file_digest(file, "sha256").hexdigest().encode() + b"\n":
-        raise _damaged(path, "is cut short or changed: its SHA-256 is not the stated one")
+        what = "The checkpoint is cut short or changed: its SHA-256 is not the stated one."
+        raise DamagedCheckpointError(what, where=str(path), fix=REMEDY)
 
 
 def _load(file: BufferedReader) -> Checkpoint:
@@ -208,5 +247,7 @@ _FOREIGN = (
 )
 
 
-def _damaged(path: Path, why: str) -> CheckpointError:
-    return CheckpointError(f"The checkpoint {why}.", where=str(path), fix=_REMEDY)
+def _foreign(path: Path, error: Exception) -> CheckpointError:
+    kind = type(error).__name__
+    what = f"The checkpoint is whole, but another version of swatbench or torch wrote it ({kind})."
+    return CheckpointError(what, where=str(path), fix=_OTHER_VERSION)

@@ -4,6 +4,7 @@ Letters: b images in a micro-batch, K classes.
 """
 
 from torch import Tensor
+from torch.func import functional_call
 
 from swatbench.precision import autocast
 from swatbench.train.out_of_memory import largest_batch, let_go, memory_error, out_of_memory
@@ -38,9 +39,16 @@ def explain(error: Exception, stepper: Stepper, images: Tensor, labels: Tensor) 
 
 
 def _try(stepper: Stepper, images: Tensor, labels: Tensor) -> None:
-    """Take a step by this process alone, since the others cannot follow."""
+    """Take a step by this process alone, since the others cannot follow.
+
+    The gradients are those of stand-ins: the parameters themselves tell other processes of theirs.
+    """
+    parameters = dict(stepper.model.named_parameters())
+    stand_ins = {name: value.detach().requires_grad_() for name, value in parameters.items()}
     with autocast(stepper.device.type, stepper.precision):
-        logits = stepper.model(images.to(memory_format=stepper.memory_format))
-        loss = stepper.task.criterion(logits, labels)
+        inputs = (images.to(memory_format=stepper.memory_format),)
+        loss = stepper.task.criterion(functional_call(stepper.model, stand_ins, inputs), labels)
     loss.backward()
+    for name, value in parameters.items():
+        value.grad = stand_ins[name].grad
     stepper.optimizer.step()

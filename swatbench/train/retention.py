@@ -8,6 +8,9 @@
 
 A save writes `incoming` and then renames: newest to previous, incoming to newest. Whenever it is killed, the
 next save or load takes the renaming up where it stopped, so no whole state is lost.
+
+A file whose SHA-256 is not the stated one is damaged, and no other is. Whatever else keeps a state from being
+used, as a disk that does not answer, is an error: a run that began anew would write over whole states.
 """
 
 import os
@@ -20,8 +23,10 @@ from swatbench.errors import CheckpointError, StoreError
 from swatbench.store.record import CurvePoint
 from swatbench.store.refusal import refused
 from swatbench.train.checkpoint import (
+    REMEDY,
     TEMPORARY,
     Checkpoint,
+    DamagedCheckpointError,
     read_checkpoint,
     require_digest,
     sync_folder,
@@ -76,18 +81,19 @@ class Retention:
             raise self._refused(error, "written") from error
 
     def load(self, digest: str, on_note: Callable[[str], None]) -> Checkpoint | None:
-        """Read the newest state, or the one before it where that is damaged.
+        """Read the newest state, or the one before it where that is damaged or missing.
 
         Args:
             digest: Digest of the cell that is to be trained.
             on_note: Told in a sentence which file cannot be used, why, and what is used instead.
 
         Returns:
-            The state, in the memory of the processor; None where there is none that can be used.
+            The state, in the memory of the processor; None where there are no files.
 
         Raises:
-            CheckpointError: The state belongs to another cell.
-            StoreError: The folder cannot be read.
+            CheckpointError: There are files, and all are damaged; or the state belongs to another cell, or
+                another version wrote it.
+            StoreError: The folder or a file cannot be read.
         """
         try:
             self._tidy()
@@ -122,7 +128,7 @@ class Retention:
 
     def _rotate(self) -> None:
         incoming, newest = self.folder / INCOMING, self.folder / NEWEST
-        if not incoming.exists():
+        if not _is_there(incoming):
             return
         if self._newest_is_whole():
             newest.replace(self.folder / PREVIOUS)
@@ -131,21 +137,19 @@ class Retention:
         sync_folder(self.folder)
 
     def _newest_is_whole(self) -> bool:
-        return (self.folder / NEWEST).exists() and not self._newest_is_damaged
+        return _is_there(self.folder / NEWEST) and not self._newest_is_damaged
 
     def _read(self, digest: str, on_note: Callable[[str], None]) -> Checkpoint | None:
-        path, previous = self.folder / NEWEST, self.folder / PREVIOUS
-        found, why = _attempt(path)
-        self._newest_is_damaged = path.exists() and found is None
-        if found is None:
-            found, why_previous = _attempt(previous)
-            if found is not None:
-                on_note(f"{path}: {why or _MISSING} {PREVIOUS}, of step {found.step}, is used instead.")
-            elif why or why_previous:
-                on_note(_neither(self.folder, why or _MISSING, why_previous or _MISSING))
-            path = previous
+        newest, previous = self.folder / NEWEST, self.folder / PREVIOUS
+        found, why = _attempt(newest, digest)
+        self._newest_is_damaged = why is not None
         if found is not None:
-            require_digest(found, digest, path=path)
+            return found
+        found, why_previous = _attempt(previous, digest)
+        if found is not None:
+            on_note(f"{newest}: {why or _MISSING} {PREVIOUS}, of step {found.step}, is used instead.")
+        elif why or why_previous:
+            raise _none_is_whole(self.folder, why or _MISSING, why_previous or _MISSING)
         return found
 
     def _keep(self, checkpoint: Checkpoint) -> None:
@@ -160,16 +164,29 @@ class Retention:
         return refused(error, Path(error.filename or self.folder), verb)
 
 
-def _attempt(path: Path) -> tuple[Checkpoint | None, str]:
-    """The state in a file, or None and why there is none; nothing where there is no file."""
+def _attempt(path: Path, digest: str) -> tuple[Checkpoint | None, str | None]:
+    """The cell's state in a file, or None and how it is damaged; two times None where there is no file."""
     try:
-        return read_checkpoint(path), ""
-    except CheckpointError as error:
+        found = read_checkpoint(path)
+    except DamagedCheckpointError as error:
         return None, error.what
+    if found is not None:
+        require_digest(found, digest, path=path)
+    return found, None
 
 
-def _neither(folder: Path, why_newest: str, why_previous: str) -> str:
-    return f"{folder}: {NEWEST}: {why_newest} {PREVIOUS}: {why_previous} Training starts anew."
+def _none_is_whole(folder: Path, why_newest: str, why_previous: str) -> CheckpointError:
+    what = f"No checkpoint is whole. {NEWEST}: {why_newest} {PREVIOUS}: {why_previous}"
+    return CheckpointError(what, where=str(folder), fix=REMEDY)
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is such a file; `Path.exists` may say no where the disk only does not answer."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _is_best(curve: tuple[CurvePoint, ...]) -> bool:

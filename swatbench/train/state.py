@@ -7,11 +7,12 @@ from typing import Any
 
 from torch import nn
 
-from swatbench.errors import CheckpointError
+from swatbench.errors import CheckpointError, SwatbenchError
 from swatbench.progress import Progress
 from swatbench.store.record import CurvePoint
 from swatbench.train.checkpoint import Checkpoint
 from swatbench.train.epoch import Tally, TrainingStopped
+from swatbench.train.out_of_memory import out_of_memory
 from swatbench.train.retention import Retention
 from swatbench.train.step import Stepper
 
@@ -82,6 +83,8 @@ class RunState:
         try:
             self._load(found)
         except (RuntimeError, ValueError, KeyError) as error:
+            if out_of_memory(error):
+                raise
             raise CheckpointError(
                 "The checkpoint is of another model.",
                 where=str(self._retention.folder),
@@ -131,10 +134,10 @@ class RunState:
         if world.first:
             try:
                 found = self._retention.load(self._digest, self._listener.note)
-            except CheckpointError as error:
+            except SwatbenchError as error:
                 found = error
         found = world.from_first(found)
-        if isinstance(found, CheckpointError):
+        if isinstance(found, SwatbenchError):
             raise found
         return found
 

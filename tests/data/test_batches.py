@@ -1,9 +1,11 @@
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from timm.data.distributed_sampler import RepeatAugSampler
 
 from swatbench.data.batches import TestBatches, TrainBatches, crop_and_flip
 from swatbench.data.draws import draw_augmentation, draw_order
@@ -134,6 +136,16 @@ def looks(batches, epoch=1, *, start=0):
     return torch.cat([images for images, _ in batches(epoch, start=start)])
 
 
+def in_order(micro_batches, *, batch_size):
+    """An epoch's images in their order, from which micro-batch k of M takes every M-th of a step."""
+    return (
+        torch.cat(micro_batches)
+        .unflatten(0, (-1, batch_size // len(micro_batches[0]), len(micro_batches[0])))
+        .transpose(1, 2)
+        .flatten(0, 2)
+    )
+
+
 def test_micro_batches_of_all_processes_are_the_images_of_one_process(make_dataset):
     def make(**options):
         return TrainBatches(
@@ -145,7 +157,7 @@ def test_micro_batches_of_all_processes_are_the_images_of_one_process(make_datas
         ranks = [make(micro_batch_size=micro, world=World(rank=r, size=W)) for r in range(W)]
         assert {each.micro_batches for each in ranks} == {12 // ((micro or 3) * W)}
         rounds = zip(*(list(each(1)) for each in ranks), strict=True)
-        assert torch.cat([images for parts in rounds for images, _ in parts]).equal(whole)
+        assert in_order([images for parts in rounds for images, _ in parts], batch_size=12).equal(whole)
         assert looks(ranks[0], start=1).equal(looks(ranks[0])[12 // W :])
 
 
@@ -178,6 +190,27 @@ def test_copies_of_an_image_are_changed_in_their_own_way(train_batches):
         y, x = int(draws[copy].y[i]), int(draws[copy].x[i])
         cut = padded[:, y : y + 32, x : x + 32]
         assert torch.allclose(images[place], cut.flip(2) if draws[copy].flip[i] else cut, atol=1e-5)
+
+
+@pytest.mark.parametrize(("micro", "W"), [(4, 1), (2, 1), (3, 2), (2, 3)])
+def test_copies_of_an_image_are_dealt_out_as_by_timm_to_as_many_processes(
+    make_dataset, monkeypatch, micro, W
+):
+    M = 12 // micro
+    order = torch.from_numpy(draw_order(36, seed=5, epoch=1))
+    monkeypatch.setattr(torch, "randperm", lambda *_, **__: order)
+    expected = [list(RepeatAugSampler(range(36), num_replicas=M, rank=k, num_repeats=3)) for k in range(M)]
+    dataset = make_dataset(36, 10)
+    train = replace(dataset.train, labels=torch.arange(36))
+    numbered = replace(dataset, train=train, classes=tuple(str(i) for i in range(36)))
+    options = {"augmentation": Augmentation(repeats=3), "batch_size": 12, "micro_batch_size": micro}
+    for rank in range(W):
+        world = World(rank=rank, size=W)
+        batches = TrainBatches(numbered, seed=5, device=CPU, world=world, **options)
+        for i, (_, indices) in enumerate(batches(1)):
+            step, k = i // (M // W), rank + W * (i % (M // W))
+            assert indices.tolist() == expected[k][step * micro : (step + 1) * micro]
+            assert len(indices.unique()) == micro
 
 
 def test_mixed_batches_are_those_of_the_mixing_and_in_the_digest(make_dataset):

@@ -1,8 +1,11 @@
+import os
 import shutil
+from pathlib import Path
 
 import pytest
 
 from swatbench.data.sources import load_dataset
+from swatbench.errors import DataError
 from tests.data.refusals import refused
 
 
@@ -47,7 +50,32 @@ def test_a_class_without_test_images_is_refused(make_data):
 def test_empty_files_are_refused(make_data):
     data, root = make_data("folder")
     (root / "train/n00000001/n00000001_0.JPEG").write_bytes(b"")
-    assert "1 of the 24 files are empty (n00000001/n00000001_0.JPEG)" in refused(data)
+    assert "1 of the 24 files are empty or missing (n00000001/n00000001_0.JPEG)" in refused(data)
+
+
+def test_a_broken_link_is_refused_like_an_empty_file(make_data):
+    data, root = make_data("folder")
+    image = root / "train/n00000001/n00000001_0.JPEG"
+    image.unlink()
+    image.symlink_to(root / "gone.JPEG")
+    assert "1 of the 24 files are empty or missing (n00000001/n00000001_0.JPEG)" in refused(data)
+
+
+@pytest.mark.parametrize("closed", ["train", "train/n00000002"])
+def test_a_folder_that_cannot_be_listed_is_named(make_data, monkeypatch, closed):
+    data, root = make_data("folder")
+    scandir = os.scandir
+
+    def shut(path):
+        if Path(path) == root / closed:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    # As the system answers other users than root, who may run the tests.
+    monkeypatch.setattr(os, "scandir", shut)
+    with pytest.raises(DataError, match=r"cannot be listed \(Permission denied\)") as caught:
+        load_dataset(data)
+    assert caught.value.where == str(root / closed)
 
 
 def test_an_empty_split_and_a_packed_one_are_refused(make_data):

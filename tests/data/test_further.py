@@ -109,7 +109,7 @@ def test_a_wrong_count_and_a_missing_folder_are_refused(dataset, further):
     assert what.startswith("The v2 split needs 9 images of 4 classes, but 8 images are there")
     assert "the folder is missing" in refused(asked(further / "none"), dataset)
     (further / "n00000001" / "ILSVRC2012_val_00000001.JPEG").write_bytes(b"")
-    assert "1 of the 8 files are empty" in refused(asked(further), dataset)
+    assert "1 of the 8 files are empty or missing" in refused(asked(further), dataset)
 
 
 REAL = TestSet(name="real", labels="real", images=8)
@@ -148,13 +148,20 @@ def test_names_with_the_class_added_are_known_too(dataset, real_json):
     [
         ["x.JPEG"] + [f"ILSVRC2012_val_{i:08d}.JPEG" for i in range(2, 9)],
         ["ILSVRC2012_val_00000009.JPEG"] + [f"ILSVRC2012_val_{i:08d}.JPEG" for i in range(2, 9)],
-        ["ILSVRC2012_val_00000002.JPEG"] + [f"ILSVRC2012_val_{i:08d}.JPEG" for i in range(2, 9)],
     ],
 )
 def test_test_images_of_other_names_have_no_real_labels(dataset, real_json, names):
     values = {name: getattr(dataset, name) for name in ("name", "train", "classes", "mean", "std")}
     other = type(dataset)(**values, test=replace(dataset.test, filenames=names.__getitem__))
-    assert "test images have no such labels" in refused(REAL, other, real_json=real_json)
+    assert f"1 of 8 test images have no such labels ({names[0]})" in refused(REAL, other, real_json=real_json)
+
+
+def test_test_images_of_one_name_have_no_real_labels(dataset, real_json):
+    names = ["ILSVRC2012_val_00000002.JPEG"] + [f"ILSVRC2012_val_{i:08d}.JPEG" for i in range(2, 9)]
+    values = {name: getattr(dataset, name) for name in ("name", "train", "classes", "mean", "std")}
+    other = type(dataset)(**values, test=replace(dataset.test, filenames=names.__getitem__))
+    what = refused(REAL, other, real_json=real_json)
+    assert "1 of its names are there more than once (ILSVRC2012_val_00000002.JPEG)" in what
 
 
 def test_the_real_labels_in_timms_package_are_for_all_of_imagenet_alone(dataset):
@@ -176,7 +183,8 @@ def test_real_labels_that_cannot_be_read_are_refused(dataset, tmp_path, real_jso
 
 
 def test_the_count_of_real_labels_is_that_of_the_suite(dataset, real_json):
-    assert "needs 9 images" in refused(REAL.model_copy(update={"images": 9}), dataset, real_json=real_json)
+    what = refused(REAL.model_copy(update={"images": 9}), dataset, real_json=real_json)
+    assert what == "The real split needs 9 images of 4 classes, but 8 images are there."
 
 
 def test_images_without_names_have_no_real_labels(dataset, real_json):

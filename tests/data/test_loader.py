@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from timm.data.readers import reader_wds
 
 from swatbench.data.batches import Normalise, TestBatches, TrainBatches
 from swatbench.data.draws import draw_order, image_seed
@@ -98,26 +99,31 @@ def dealt(dataset, *, W, **options):
     return torch.cat([images for parts in rounds for images, _ in parts])
 
 
+def in_order(values, *, micro, batch_size=8):
+    """Values of an epoch in its order, from which micro-batch k of M takes every M-th of a step."""
+    return values.unflatten(0, (-1, batch_size // micro, micro)).transpose(1, 2).flatten(0, 2)
+
+
 @pytest.mark.parametrize("augmentation", [HEAVY, Augmentation(crop="resized", color_jitter=0.4)])
 def test_pixels_are_equal_whatever_batch_size_workers_processes_and_start(files, augmentation):
     expected, labels = whole(train(files, augmentation))
     assert expected.shape == (24, 3, 32, 32)
     assert expected.dtype == torch.float32
     assert whole(train(files, augmentation, batch_size=12))[0].equal(expected)
-    assert whole(train(files, augmentation, micro=2))[0].equal(expected)
-    assert dealt(files, W=2, augmentation=augmentation, micro=2).equal(expected)
+    assert in_order(whole(train(files, augmentation, micro=2))[0], micro=2).equal(expected)
+    assert in_order(dealt(files, W=2, augmentation=augmentation, micro=2), micro=2).equal(expected)
     assert whole(train(files, augmentation), start=2)[0].equal(expected[16:])
     for workers in (1, 2):
         batches = train(files, augmentation, workers=workers, micro=4)
-        assert whole(batches)[0].equal(expected)
-        assert whole(batches)[0].equal(expected)
-        assert whole(batches, start=1)[1].equal(labels[8:])
+        assert in_order(whole(batches)[0], micro=4).equal(expected)
+        assert in_order(whole(batches)[0], micro=4).equal(expected)
+        assert in_order(whole(batches, start=1)[1], micro=4).equal(labels[8:])
 
 
 def test_an_epoch_that_was_left_in_the_middle_does_not_reach_into_the_next(files):
     batches = train(files, workers=2, micro=4)
     next(iter(batches(0)))
-    assert whole(batches)[0].equal(whole(train(files))[0])
+    assert whole(batches)[0].equal(whole(train(files, micro=4))[0])
 
 
 def test_seed_and_epoch_change_what_is_seen(files):
@@ -321,6 +327,28 @@ def test_streams_give_every_process_as_many_micro_batches_as_it_needs(shards, wo
         assert all(images.equal(again) for (images, _), (again, _) in zip(found, batches(1), strict=True))
         late = list(batches(1, start=1))
         assert all(images.equal(again) for (images, _), (again, _) in zip(found[2:], late, strict=True))
+
+
+@pytest.mark.parametrize("repeats", [1, 3])
+def test_what_a_stream_passes_over_is_not_decoded(shards, monkeypatch, repeats):
+    decode, decoded = reader_wds._decode, []
+
+    def counted(sample, **options):
+        decoded.append(sample["__key__"])
+        return decode(sample, **options)
+
+    monkeypatch.setattr(reader_wds, "_decode", counted)
+    # This process has one shard of 6 or 7 images for its 8 steps of one image, and reads it again.
+    repeated = Augmentation(**{**HEAVY.model_dump(), "repeats": repeats})
+    world = World(rank=2, size=3)
+    batches = train(shards, repeated, batch_size=3, micro=1, world=world)
+    expected = [images for images, _ in batches(1)]
+    assert len(expected) == 8
+    for start in (1, 4, 7):
+        decoded.clear()
+        found = [images for images, _ in batches(1, start=start)]
+        assert all(images.equal(again) for images, again in zip(found, expected[start:], strict=True))
+        assert len(decoded) == 1 + 7 // repeats - start // repeats
 
 
 def test_streams_of_one_worker_see_each_image_once_in_another_order_each_epoch(shards):

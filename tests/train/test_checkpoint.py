@@ -1,3 +1,5 @@
+import errno
+import hashlib
 import os
 import resource
 import tracemalloc
@@ -8,7 +10,13 @@ import torch
 
 from swatbench.errors import CheckpointError, StoreError
 from swatbench.store.record import CurvePoint
-from swatbench.train.checkpoint import Checkpoint, read_checkpoint, require_digest, write_checkpoint
+from swatbench.train.checkpoint import (
+    Checkpoint,
+    DamagedCheckpointError,
+    read_checkpoint,
+    require_digest,
+    write_checkpoint,
+)
 
 POINT = CurvePoint(
     epoch=1, step=6, loss=2.25, learning_rate=1e-3, top1_percent=None, compute_s=1.5, data_s=0.25
@@ -88,7 +96,7 @@ def test_every_damage_is_noticed(tmp_path):
         changed[place] ^= 1 << int(rng.integers(8))
         for content in (whole[:place], bytes(changed), whole + b"x"):
             path.write_bytes(content)
-            with pytest.raises(CheckpointError) as caught:
+            with pytest.raises(DamagedCheckpointError) as caught:
                 read_checkpoint(path)
             assert caught.value.where == str(path)
     path.write_bytes(whole)
@@ -96,8 +104,6 @@ def test_every_damage_is_noticed(tmp_path):
 
 
 def signed(payload):
-    import hashlib
-
     return hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload
 
 
@@ -108,8 +114,11 @@ def test_a_whole_file_of_another_kind_is_refused(tmp_path):
     contents = [b"", b"junk", (tmp_path / "other.pt").read_bytes(), (tmp_path / "list.pt").read_bytes()]
     for content in contents:
         path.write_bytes(signed(content))
-        with pytest.raises(CheckpointError, match="another version"):
+        with pytest.raises(
+            CheckpointError, match=r"is whole, but another version .* Go on with that version, or"
+        ) as caught:
             read_checkpoint(path)
+        assert not isinstance(caught.value, DamagedCheckpointError)
 
 
 def test_a_file_of_the_former_layout_is_refused(tmp_path):
@@ -133,9 +142,66 @@ def test_nothing_in_a_checkpoint_is_called(tmp_path):
     assert not (tmp_path / "called").exists()
 
 
-def test_a_folder_in_its_place_is_a_checkpoint_error(tmp_path):
-    with pytest.raises(CheckpointError, match="cannot be read"):
+def test_a_folder_in_its_place_is_a_store_error(tmp_path):
+    with pytest.raises(StoreError, match=r"The file cannot be read: Is a directory\. A folder lies where"):
         read_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EACCES])
+def test_a_file_that_cannot_be_opened_is_a_store_error(tmp_path, monkeypatch, number):
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    write_checkpoint(tmp_path / "last.ckpt", checkpoint())
+    monkeypatch.setattr("swatbench.train.checkpoint._Remembering", refuse)
+    with pytest.raises(StoreError, match=f"The file cannot be read: {os.strerror(number)}") as caught:
+        read_checkpoint(tmp_path / "last.ckpt")
+    assert caught.value.where == str(tmp_path / "last.ckpt")
+
+
+@pytest.mark.parametrize("call", ["hashlib.file_digest", "torch.load"])
+def test_a_disk_that_fails_while_a_file_is_read_is_a_store_error(tmp_path, monkeypatch, call):
+    path = tmp_path / "last.ckpt"
+    write_checkpoint(path, checkpoint(model={str(i): torch.rand(10_000) for i in range(9)}))
+    real = {"torch.load": torch.load, "hashlib.file_digest": hashlib.file_digest}[call]
+
+    def failing(file, *values, **options):
+        file.peek()
+        unreadable = os.open(path, os.O_WRONLY)
+        os.lseek(unreadable, os.lseek(file.fileno(), 0, os.SEEK_CUR), os.SEEK_SET)
+        os.dup2(unreadable, file.fileno())
+        os.close(unreadable)
+        try:
+            return real(file, *values, **options)
+        except OSError as error:
+            # As torch does, depending on which read it is.
+            raise ValueError("read of closed file") from error
+
+    monkeypatch.setattr(call, failing)
+    with pytest.raises(StoreError, match="The file cannot be read: "):
+        read_checkpoint(path)
+    monkeypatch.undo()
+    assert len(read_checkpoint(path).model) == 9
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"),
+    ],
+    ids=["python", "cuda", "cpu"],
+)
+def test_memory_that_runs_out_is_no_fault_of_the_file(tmp_path, monkeypatch, error):
+    def fail(*_, **__):
+        raise error
+
+    write_checkpoint(tmp_path / "last.ckpt", checkpoint())
+    monkeypatch.setattr("torch.load", fail)
+    with pytest.raises(type(error)) as caught:
+        read_checkpoint(tmp_path / "last.ckpt")
+    assert caught.value is error
 
 
 def test_a_checkpoint_of_another_cell_is_refused(tmp_path):

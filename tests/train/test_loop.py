@@ -10,7 +10,7 @@ from swatbench.spec.recipe import Ema, Recipe
 from swatbench.train.epoch import TrainingStopped
 from swatbench.train.evaluate import evaluate
 from swatbench.train.loop import fit
-from swatbench.train.retention import NEWEST, Retention
+from swatbench.train.retention import NEWEST, PREVIOUS, Retention
 from swatbench.train.state import Listener
 
 CPU = torch.device("cpu")
@@ -178,7 +178,7 @@ def test_a_tiny_model_learns_64_images_by_heart(train, make_model, make_noise, m
     batches = make_noise(64, 32)
     model = make_model()
     recipe = Recipe(
-        epochs=80, batch_size=32, learning_rate=3e-3, warmup_epochs=2, weight_decay=0.0, label_smoothing=0.0
+        epochs=60, batch_size=32, learning_rate=3e-3, warmup_epochs=2, weight_decay=0.0, label_smoothing=0.0
     )
     test = make_test(batches.images, batches.labels)
     before = score(model, test)
@@ -245,22 +245,25 @@ def test_a_checkpoint_is_written_when_it_is_time(train, make_model, tmp_path):
     train(make_model(), every_s=1e-9, progress=progress)
     assert seen[:2] == [False, True]
     seen.clear()
-    train(make_model(), every_s=1e9, progress=progress, folder="other")
-    assert not (tmp_path / "other").exists() or (tmp_path / "other" / NEWEST).exists()
+    (tmp_path / "run" / NEWEST).unlink()
+    (tmp_path / "run" / PREVIOUS).unlink()
+    train(make_model(), every_s=1e9, progress=progress)
+    assert seen[:2] == [False, False]
 
 
-def test_the_moving_average_is_timm_s_and_is_tested_beside_the_weights(train, make_model, recipe):
+def test_the_moving_average_is_timm_s_and_is_tested_beside_the_weights(train, make_model, make_noise, recipe):
     model = make_model()
     twin = ModelEmaV3(copy.deepcopy(model), decay=0.9)
-    steps = []
+    # Two steps an epoch, and a report after each, at which the weights are those of that step.
     result = train(
         model,
+        batches=make_noise(16, 8),
         recipe=recipe.model_copy(update={"ema": Ema(decay=0.9)}),
-        progress=lambda now: steps.append(now.step),
+        progress=lambda now: twin.update(model, step=now.step),
     )
     assert {type(point.ema_top1_percent) for point in result.curve} == {float}
     assert not same_weights(result.average, model)
-    assert not same_weights(result.average, twin.module)
+    assert same_weights(result.average, twin.module)
     assert train(make_model(), folder="without").average is None
 
 
@@ -269,8 +272,20 @@ def test_gradient_checkpointing_and_channels_last_change_no_more_than_rounding(t
     train(plain)
     switches = {"gradient_checkpointing": True, "channels_last": True}
     train(other, folder="other", speed=SPEED.model_copy(update=switches))
+    assert other.grad_checkpointing
+    assert other.patch_embed.proj.weight.is_contiguous(memory_format=torch.channels_last)
     for ours, theirs in zip(plain.parameters(), other.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("micro_batch_size", [2, 4])
+def test_micro_batches_add_up_to_the_batch(train, make_model, make_noise, micro_batch_size):
+    plain, added = make_model(), make_model()
+    train(plain)
+    train(added, batches=make_noise(micro_batch_size=micro_batch_size), folder="added")
+    for ours, theirs in zip(plain.parameters(), added.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+    assert not same_weights(plain, make_model())
 
 
 def test_a_model_without_blocks_to_compute_again_says_so(train):

@@ -1,3 +1,4 @@
+import hashlib
 import itertools
 import json
 import os
@@ -152,19 +153,94 @@ def test_a_missing_newest_state_is_told_and_the_previous_one_used(tmp_path):
     assert "There is no such file. previous.ckpt, of step 10, is used instead." in notes[0]
 
 
-@pytest.mark.parametrize("states", [1, 2])
-def test_where_nothing_is_whole_that_is_told_and_training_starts_anew(tmp_path, states):
-    save_epochs(kept(tmp_path), [10.0, 20.0][:states])
-    for path in tmp_path.iterdir():
-        path.write_bytes(b"junk")
-    notes = []
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("damaged", [{"newest.ckpt"}, {"previous.ckpt"}, {"newest.ckpt", "previous.ckpt"}])
+def test_where_there_are_files_and_none_is_whole_training_does_not_start_anew(tmp_path, damaged):
+    for name in damaged:
+        (tmp_path / name).write_bytes(b"junk")
+    with pytest.raises(CheckpointError) as caught:
+        kept(tmp_path).load(A, silent)
+    error = caught.value
+    # How processes that train together treat a failure follows from the name of its class.
+    assert (type(error), error.where) == (CheckpointError, str(tmp_path))
+    assert error.fix == "Delete the folder to train this cell from the start."
+    for name in ("newest.ckpt", "previous.ckpt"):
+        why = "The checkpoint is cut short" if name in damaged else "There is no such file."
+        assert f"{name}: {why}" in error.what
+    assert contents(tmp_path) == dict.fromkeys(damaged, b"junk")
+
+
+def test_a_kept_state_that_is_copied_to_the_newest_is_gone_on_from(tmp_path):
+    save_epochs(kept(tmp_path, every=1), [10.0, 20.0, 30.0])
+    kept_state = (tmp_path / "epoch-0001.ckpt").read_bytes()
+    for name in ("newest.ckpt", "previous.ckpt"):
+        (tmp_path / name).write_bytes(b"junk")
+    (tmp_path / "newest.ckpt").write_bytes(kept_state)
+    assert kept(tmp_path, every=1).load(A, silent).step == 10
+
+
+def another_version(path):
+    """Make a file one that is whole, and that this version does not understand."""
+    payload = path.read_bytes()[65:].replace(b"digest", b"digits")
+    path.write_bytes(hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload)
+
+
+@pytest.mark.parametrize("name", ["newest.ckpt", "previous.ckpt"])
+def test_a_whole_state_of_another_version_is_neither_passed_over_nor_written_over(tmp_path, name):
+    save_epochs(kept(tmp_path, every=1), [10.0, 20.0])
+    another_version(tmp_path / name)
+    if name == "previous.ckpt":
+        (tmp_path / "newest.ckpt").write_bytes(b"junk")
+    before = contents(tmp_path)
+    with pytest.raises(CheckpointError, match="is whole, but another version") as caught:
+        kept(tmp_path, every=1, best=True).load(A, silent)
+    assert caught.value.where == str(tmp_path / name)
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", ["newest.ckpt", "previous.ckpt"])
+def test_a_state_that_the_disk_does_not_give_is_neither_passed_over_nor_written_over(
+    tmp_path, monkeypatch, name
+):
+    save_epochs(kept(tmp_path), [10.0, 20.0])
+    if name == "previous.ckpt":
+        (tmp_path / "newest.ckpt").write_bytes(b"junk")
+    before = contents(tmp_path)
+    real = hashlib.file_digest
+
+    def stale(file, *values):
+        if Path(file.name).name == name:
+            raise OSError(116, "Stale file handle")
+        return real(file, *values)
+
+    monkeypatch.setattr(hashlib, "file_digest", stale)
+    with pytest.raises(StoreError, match="cannot be read: Stale file handle") as caught:
+        kept(tmp_path).load(A, silent)
+    assert caught.value.where == str(tmp_path / name)
+    assert contents(tmp_path) == before
+
+
+def test_a_disk_that_does_not_say_what_is_there_is_a_store_error(tmp_path, monkeypatch):
     retention = kept(tmp_path)
-    assert retention.load(A, notes.append) is None
-    (note,) = notes
-    assert note.endswith("Training starts anew.")
-    assert "newest.ckpt: The checkpoint is cut short" in note
-    retention.save(state(10, top1=[10.0]), epoch_done=True)
-    assert kept(tmp_path).load(A, silent).step == 10
+    save_epochs(retention, [10.0, 20.0])
+    real = Path.stat
+
+    def stat(path, **options):
+        if path.suffix == ".ckpt":
+            raise OSError(5, "Input/output error", str(path))
+        return real(path, **options)
+
+    for name in ("stat", "exists"):
+        # From Python 3.14 on, Path.exists is False for any error.
+        monkeypatch.setattr(Path, name, stat if name == "stat" else lambda _: False)
+    for call in (lambda: retention.load(A, silent), lambda: retention.save(state(30), epoch_done=False)):
+        with pytest.raises(StoreError, match="Input/output error"):
+            call()
+    monkeypatch.undo()
+    assert kept(tmp_path).load(A, silent).step == 20
 
 
 def test_a_state_of_another_cell_is_refused(tmp_path):
