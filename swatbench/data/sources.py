@@ -12,7 +12,7 @@ from swatbench.data.decoded import keep_decoded
 from swatbench.data.expected import Expected, listed
 from swatbench.data.files import FileDataset, Listing
 from swatbench.data.images import Dataset
-from swatbench.errors import DataError, SuiteError
+from swatbench.errors import DataError
 from swatbench.spec.data import Data
 
 
@@ -27,7 +27,6 @@ def load_dataset(data: Data) -> Dataset | FileDataset:
 
     Raises:
         DataError: Something is missing, incomplete or changed; nothing of it may be trained on.
-        SuiteError: The suite asks for what this source cannot do.
     """
     if data.opened_by_timm:
         return _open_by_timm(data)
@@ -81,12 +80,6 @@ LISTERS: Mapping[str, Callable[[Data, Expected], Listing]] = MappingProxyType(
 
 
 def _open_by_timm(data: Data) -> FileDataset:
-    if data.streamed and data.keep_decoded is True:
-        raise SuiteError(
-            "Images of shards are streamed and cannot be kept decoded.",
-            where="data.keep_decoded",
-            fix="Write false or auto.",
-        )
     facts, lister = data.facts, LISTERS[data.source.partition("/")[0]]
     train, test = (
         _checked(data, Expected(name=name, images=images, num_classes=facts.num_classes), lister)

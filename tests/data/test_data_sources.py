@@ -3,7 +3,7 @@ import pytest
 from swatbench.data import cifar10, subset
 from swatbench.data.decoded import DecodedImages
 from swatbench.data.sources import LISTERS, READERS, load_dataset
-from swatbench.errors import DataError, SuiteError
+from swatbench.errors import DataError
 from swatbench.spec.data import OPENED_BY_TIMM, Data
 from swatbench.spec.sources import SOURCES
 
@@ -11,13 +11,6 @@ from swatbench.spec.sources import SOURCES
 def test_every_source_of_a_suite_has_a_reader():
     assert set(READERS) == set(SOURCES)
     assert set(LISTERS) == {kind.rstrip("/") for kind in OPENED_BY_TIMM}
-
-
-def test_decoded_images_of_shards_are_refused_as_the_suites_mistake(make_data):
-    data, _ = make_data("wds", keep_decoded=True)
-    with pytest.raises(SuiteError, match="streamed and cannot be kept") as caught:
-        load_dataset(data)
-    assert caught.value.where == "data.keep_decoded"
 
 
 @pytest.mark.parametrize(("kind", "wish"), [("folder", True), ("hfds", True), ("folder", "auto")])

@@ -39,6 +39,12 @@ def test_an_unknown_source_is_refused(source, message):
         Data(source=source, **COUNTS)
 
 
+def test_shards_cannot_be_kept_decoded():
+    assert Data(source="wds/some", **COUNTS, keep_decoded=False).streamed
+    with pytest.raises(ValidationError, match="keep_decoded: shards are read in their order"):
+        Data(source="wds/some", **COUNTS, keep_decoded=True)
+
+
 def test_counts_of_known_sources_are_not_stated():
     with pytest.raises(ValidationError, match="num_classes: known for source 'cifar10'"):
         Data(source="cifar10", num_classes=10)
