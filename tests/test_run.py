@@ -153,7 +153,7 @@ def stop(suite, number, *, after_steps):
         while steps_kept(suite) < after_steps:
             assert time.monotonic() < deadline, "no checkpoint was written"
             assert going.poll() is None, going.stderr.read()
-            time.sleep(0.01)
+            time.sleep(0.1)
         workers = children(going.pid)
         os.kill(going.pid, number)
         _, errors = going.communicate(timeout=60)
