@@ -18,13 +18,11 @@ from swatbench.data.loading import make_train_batches
 from swatbench.data.sources import load_dataset
 from swatbench.errors import MachineError
 from swatbench.measure.calls import random_images
-from swatbench.precision import loss_scaler
 from swatbench.spec.cells import Machine, TrainCell
 from swatbench.spec.expand import train_cell
 from swatbench.spec.suite import Suite
-from swatbench.train.optim import make_optimizer
 from swatbench.train.out_of_memory import out_of_memory
-from swatbench.train.step import Stepper, make_task
+from swatbench.train.step import Stepper, make_stepper
 from swatbench.world import ALONE
 
 WARMUP_SHARE = 0.25
@@ -131,21 +129,15 @@ def training_step(cell: TrainCell, *, num_classes: int) -> Callable[[], object]:
 
 
 def _stepper(cell: TrainCell, num_classes: int) -> Stepper:
-    device, precision = device_of(cell.resolution, ALONE), cell.resolution.precision
     fused = cell.resolution.fused_attention
     build = builder(cell.pair, cell.parts, num_classes=num_classes, seed=cell.seed, fused_attention=fused)
-    model = build().to(device)
-    optimizer = make_optimizer(model, cell.recipe, fused=cell.speed.fused_optimizer)
-    return Stepper(
-        model=model,
-        task=make_task(model, cell.recipe, cell.speed, device=device, world=ALONE),
-        optimizer=optimizer,
-        scaler=loss_scaler(device.type, precision),
-        recipe=cell.recipe,
+    return make_stepper(
+        build(),
+        cell.recipe,
+        cell.speed,
         seed=cell.seed,
-        device=device,
-        precision=precision,
-        memory_format=torch.channels_last if cell.speed.channels_last else torch.contiguous_format,
+        device=device_of(cell.resolution, ALONE),
+        precision=cell.resolution.precision,
         world=ALONE,
     )
 

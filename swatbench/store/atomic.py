@@ -2,11 +2,16 @@
 
 import hashlib
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 from uuid import uuid4
 
 from swatbench.store.refusal import refused
+
+TEMPORARY = ".tmp"
+"""Last part of the name of a file that is still being written."""
 
 
 def write_bytes_atomic(path: Path, data: bytes) -> str:
@@ -25,31 +30,45 @@ def write_bytes_atomic(path: Path, data: bytes) -> str:
     Raises:
         StoreError: The folder or the file cannot be written, with the path and what to do.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(path, data)
-    except OSError as error:
-        raise refused(error, path, "written") from error
+    with replacing(path) as file:
+        file.write(data)
     return hashlib.sha256(data).hexdigest()
 
 
-def _replace(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{uuid4().hex[:12]}.tmp")
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A new file that takes the path's name once all of it is on the disk, and goes if anything fails.
+
+    Args:
+        path: The file; its folder is made if it is missing. What a killed process leaves beside it is a file
+            whose name begins with a dot and ends in `TEMPORARY`.
+
+    Yields:
+        The new file, to be written and sought in.
+
+    Raises:
+        StoreError: The folder or the file cannot be written, with the path and what to do.
+    """
+    temporary = path.with_name(f".{path.name}.{uuid4().hex[:12]}{TEMPORARY}")
     try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("xb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
+        sync_folder(path.parent)
+    except OSError as error:
+        raise refused(error, path, "written") from error
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make the new name last; some network file systems cannot, and then the file is whole all the same."""
+def sync_folder(folder: Path) -> None:
+    """Make new names last; some network file systems cannot, and then the files are whole all the same."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -7,11 +7,10 @@ way: no second copy of a large model is ever held.
 """
 
 import hashlib
-import os
 import pickle
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedReader, FileIO
 from pathlib import Path
@@ -20,12 +19,11 @@ from typing import Any, BinaryIO
 import torch
 
 from swatbench.errors import CheckpointError
+from swatbench.store.atomic import replacing
 from swatbench.store.record import CurvePoint
 from swatbench.store.refusal import refused
 from swatbench.train.out_of_memory import out_of_memory
 
-TEMPORARY = ".tmp"
-"""Last part of the name of a file that is still being written."""
 REMEDY = "Delete the folder to train this cell from the start."
 """What a user can do about checkpoints of which none can be used."""
 _OTHER_VERSION = "Go on with that version, or delete the folder to train this cell from the start."
@@ -71,23 +69,18 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint in place of the last one; whenever this is stopped, one of them is whole.
 
     Args:
-        path: The file; its folder is made if need be. What a killed process leaves beside it is a file whose
-            name begins with a dot and ends in `TEMPORARY`.
+        path: The file; its folder is made if need be.
         checkpoint: The state, on any device.
 
     Raises:
         StoreError: The file cannot be written, as when the disk is full; the last one is left as it was.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _replacing(path) as file:
-            file.write(b"0" * _HEX + b"\n")
-            payload = _Hashing(file)
-            _save(checkpoint, payload)
-            file.seek(0)
-            file.write(payload.sha256.hexdigest().encode())
-    except OSError as error:
-        raise refused(error, path, "written") from error
+    with replacing(path) as file:
+        file.write(b"0" * _HEX + b"\n")
+        payload = _Hashing(file)
+        _save(checkpoint, payload)
+        file.seek(0)
+        file.write(payload.sha256.hexdigest().encode())
 
 
 def read_checkpoint(path: Path) -> Checkpoint | None:
@@ -132,16 +125,6 @@ def require_digest(checkpoint: Checkpoint, digest: str, *, path: Path) -> None:
     if checkpoint.digest != digest:
         what = f"The checkpoint belongs to cell {checkpoint.digest[:10]}, not to {digest[:10]}."
         raise CheckpointError(what, where=str(path), fix=REMEDY)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make new names in a folder outlast a power cut, where the file system can."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 class _Hashing:
@@ -215,23 +198,6 @@ def _load(file: BufferedReader) -> Checkpoint:
     state = torch.load(file, map_location="cpu", weights_only=True)
     curve = tuple(CurvePoint.model_validate(point) for point in state.pop("curve"))
     return Checkpoint(**state, curve=curve)
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """A new file that takes the path's name once all of it is on the disk, and goes if anything fails."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
-    try:
-        with temporary.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
 
 
 # What torch.load and pydantic raise on a file that is whole but of another kind.

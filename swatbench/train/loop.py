@@ -12,17 +12,17 @@ from math import fsum
 import torch
 from torch import nn
 
-from swatbench.precision import Precision, loss_scaler
+from swatbench.precision import Precision
 from swatbench.spec.cells import Speed
 from swatbench.spec.recipe import Recipe
 from swatbench.store.record import CurvePoint
 from swatbench.train.batches import TestBatches, TrainBatches
 from swatbench.train.epoch import Tally, Trainer, run_epoch
 from swatbench.train.evaluate import evaluate
-from swatbench.train.optim import make_optimizer, make_scheduler
+from swatbench.train.optim import make_scheduler
 from swatbench.train.retention import Retention
 from swatbench.train.state import Listener, RunState
-from swatbench.train.step import Stepper, make_task
+from swatbench.train.step import Stepper, make_stepper
 from swatbench.world import ALONE, World
 
 
@@ -94,24 +94,11 @@ def fit(
         SuiteError: The recipe's optimizer cannot be used.
         ModelError: The model cannot do what a switch asks for.
     """
-    model.to(device)
-    optimizer = make_optimizer(model, recipe, fused=speed.fused_optimizer)
-    stepper = Stepper(
-        model=model,
-        task=make_task(model, recipe, speed, device=device, world=world),
-        optimizer=optimizer,
-        scaler=loss_scaler(device.type, precision),
-        recipe=recipe,
-        seed=seed,
-        device=device,
-        precision=precision,
-        memory_format=torch.channels_last if speed.channels_last else torch.contiguous_format,
-        world=world,
-    )
+    stepper = make_stepper(model, recipe, speed, seed=seed, device=device, precision=precision, world=world)
     state = RunState(stepper, retention, every_s=every_s, digest=digest, listener=listener)
     trainer = Trainer(
         stepper=stepper,
-        scheduler=make_scheduler(optimizer, recipe, steps_per_epoch=batches.steps_per_epoch),
+        scheduler=make_scheduler(stepper.optimizer, recipe, steps_per_epoch=batches.steps_per_epoch),
         batches=batches,
         num_classes=num_classes,
         on_progress=listener.progress,

@@ -20,16 +20,15 @@ from contextlib import suppress
 from pathlib import Path
 
 from swatbench.errors import CheckpointError, StoreError
+from swatbench.store.atomic import TEMPORARY, sync_folder
 from swatbench.store.record import CurvePoint
 from swatbench.store.refusal import refused
 from swatbench.train.checkpoint import (
     REMEDY,
-    TEMPORARY,
     Checkpoint,
     DamagedCheckpointError,
     read_checkpoint,
     require_digest,
-    sync_folder,
     write_checkpoint,
 )
 

@@ -16,9 +16,10 @@ from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
 from swatbench.errors import ModelError
-from swatbench.precision import Precision, autocast
+from swatbench.precision import Precision, autocast, loss_scaler
 from swatbench.spec.cells import Speed
 from swatbench.spec.recipe import Recipe
+from swatbench.train.optim import make_optimizer
 from swatbench.world import World
 
 
@@ -100,6 +101,47 @@ class Stepper:
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         self.task.update_ema(done)
+
+
+def make_stepper(
+    model: nn.Module,
+    recipe: Recipe,
+    speed: Speed,
+    *,
+    seed: int,
+    device: torch.device,
+    precision: Precision,
+    world: World,
+) -> Stepper:
+    """Move a model to its device, and put together all that its steps need.
+
+    Args:
+        model: The model with its initial weights.
+        recipe: The recipe.
+        speed: Switches that trade time and memory.
+        seed: Decides what the model itself draws.
+        device: Where to train.
+        precision: Autocast type of the forward pass.
+        world: The processes that train together.
+
+    Raises:
+        ModelError: The model cannot do what a switch asks for.
+        SuiteError: The recipe's optimizer cannot be used.
+    """
+    model.to(device)
+    optimizer = make_optimizer(model, recipe, fused=speed.fused_optimizer)
+    return Stepper(
+        model=model,
+        task=make_task(model, recipe, speed, device=device, world=world),
+        optimizer=optimizer,
+        scaler=loss_scaler(device.type, precision),
+        recipe=recipe,
+        seed=seed,
+        device=device,
+        precision=precision,
+        memory_format=torch.channels_last if speed.channels_last else torch.contiguous_format,
+        world=world,
+    )
 
 
 def make_task(

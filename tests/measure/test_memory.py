@@ -87,10 +87,12 @@ def test_what_building_used_for_a_while_is_not_counted():
 
 @pytest.mark.parametrize("training", [False, True], ids=["inference", "training"])
 def test_more_images_and_wider_models_take_more_and_twice_the_same_takes_the_same(training):
-    base = measured(vit(32), batch=32, size=32, training=training)
-    assert measured(vit(32), batch=32, size=32, training=training) == pytest.approx(base, rel=0.05)
-    assert measured(vit(32), batch=128, size=32, training=training) > 1.3 * base
-    assert measured(vit(96), batch=32, size=32, training=training) > 1.3 * base
+    # Large enough that pages of code, which come in by chance, are a small share.
+    base = measured(vit(64), batch=128, size=32, training=training)
+    again = measured(vit(64), batch=128, size=32, training=training)
+    assert again == pytest.approx(base, abs=SLACK / 2)
+    assert measured(vit(64), batch=384, size=32, training=training) > 1.5 * base
+    assert measured(vit(192), batch=128, size=32, training=training) > 1.5 * base
 
 
 def tell_threads():
