@@ -22,7 +22,7 @@ def test_another_error_names_the_innermost_line_of_swatbench(tmp_path: Path) -> 
     assert found.error == "TypeError"
     assert found.where is not None
     assert found.where.startswith("swatbench/store/atomic.py:")
-    assert found.where.endswith(" in _replace")
+    assert found.where.endswith(" in write_bytes_atomic")
 
 
 def test_an_error_from_elsewhere_has_no_place() -> None:
