@@ -22,6 +22,7 @@ import torch
 from torch import nn
 
 from swatbench.data_speed import training_step
+from swatbench.measure.calls import LEARNING_RATE
 from swatbench.measure.latency import Samples, interleave, wall_stopwatch
 from swatbench.measure.machine import resolve_device, resolve_precision, threads
 from swatbench.measure.memory import peak_bytes
@@ -35,8 +36,6 @@ from swatbench.store.provenance import processor_name
 
 MODELS = ("deit_mini", "swat_deit_mini", "mixer_mini", "swat_mixer_mini")
 ATTENTION = ("deit_mini", "swat_deit_mini")
-LEARNING_RATE = 1e-6
-"""So small that hundreds of steps on one batch leave a model's numbers, and so its speed, as they were."""
 
 Changes = Mapping[str, Any]
 

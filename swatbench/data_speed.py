@@ -18,10 +18,10 @@ from swatbench.data.loading import make_train_batches
 from swatbench.data.sources import load_dataset
 from swatbench.errors import MachineError
 from swatbench.measure.calls import random_images
+from swatbench.out_of_memory import out_of_memory
 from swatbench.spec.cells import Machine, TrainCell
 from swatbench.spec.expand import train_cell
 from swatbench.spec.suite import Suite
-from swatbench.train.out_of_memory import out_of_memory
 from swatbench.train.step import Stepper, make_stepper
 from swatbench.world import ALONE
 
@@ -87,7 +87,8 @@ def measure_data_speed(
         SuiteError: An optimizer or an augmentation is unknown.
     """
     dataset = load_dataset(suite.data)
-    machine = _as_one_of_all(suite, resolve(suite, ALONE), in_memory=isinstance(dataset, Dataset))
+    machine = resolve(suite, ALONE, dataset=dataset)
+    machine = _as_one_of_all(suite, machine, in_memory=isinstance(dataset, Dataset))
     prepare(suite.execution.threads, deterministic=suite.execution.deterministic, tf32=machine.speed.tf32)
     return tuple(_measure(suite, machine, dataset, pair, seconds, on_stage) for pair in suite.pairs)
 

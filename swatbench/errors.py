@@ -88,3 +88,8 @@ class MachineError(SwatbenchError):
 def _rebuild(kind: type[SwatbenchError], what: str, where: str | None, fix: str | None) -> SwatbenchError:
     """Recreate an error that crossed a process boundary, keyword arguments included."""
     return kind(what, where=where, fix=fix)
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says, or where it says nothing, the name of its class."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -20,14 +20,16 @@ from swatbench.cell.record import run_cell
 from swatbench.errors import MachineError, SwatbenchError
 from swatbench.job import Job
 from swatbench.measure.machine import resolve_device
+from swatbench.out_of_memory import free_memory
 from swatbench.spec.cells import Machine, NamedWeights
 from swatbench.spec.suite import Suite
 from swatbench.store.lock import only_run
 from swatbench.store.record import Record
 from swatbench.train.epoch import TrainingStopped
-from swatbench.train.out_of_memory import free_memory
 from swatbench.watcher import Watcher
 from swatbench.world import World, joined
+
+Value = TypeVar("Value")
 
 SHARED_FAILURES = frozenset({"TrainingError", "CheckpointError", "ModelError", "SuiteError"})
 """Failures that all processes meet at the same point."""
@@ -84,7 +86,7 @@ def run_together(
                 held.enter_context(only_run(agenda.folder))
                 return agenda, begin(agenda)
 
-            agenda, todo = _by_first(world, decide)
+            agenda, todo = _or_end(world, world.by_first(decide))
             records = [_run(job, world, watch) for job in to_train(todo)]
             # Whether there are weights to test, the first process alone can know.
             testing = world.from_first(to_evaluate(todo) if world.first else [])
@@ -92,15 +94,8 @@ def run_together(
         yield Done(agenda=agenda, todo=todo, records=records) if world.first else None
 
 
-def _by_first(world: World, decide: Callable[[], Any]) -> Any:
-    """What the first process decides, on all of them; what it cannot decide ends all of them, told once."""
-    found: Any = None
-    if world.first:
-        try:
-            found = decide()
-        except SwatbenchError as error:
-            found = error
-    found = world.from_first(found)
+def _or_end(world: World, found: Value | SwatbenchError) -> Value:
+    """What was found; what could not be ends all processes, told once."""
     if isinstance(found, SwatbenchError):
         if world.first:
             raise found

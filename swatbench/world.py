@@ -5,13 +5,13 @@ Nothing here loads torch until a group is joined or used.
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from swatbench.errors import MachineError
+from swatbench.errors import MachineError, SwatbenchError, first_line
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,8 +35,8 @@ class PeersLostError(MachineError):
 class World:
     """One process's place among those that train together.
 
-    `mean`, `gather` and `from_first` must be called by all processes, in the same order; each waits for the
-    others. They raise a MachineError where another process ended or did not answer in time.
+    `mean`, `gather`, `from_first` and `by_first` must be called by all processes, in the same order; each
+    waits for the others. They raise a MachineError where another process ended or did not answer in time.
 
     Attributes:
         rank: Number of this process, from 0.
@@ -99,6 +99,20 @@ class World:
         with self.needing_peers():
             distributed.broadcast_object_list(box, src=0)
         return box[0]
+
+    def by_first(self, call: Callable[[], Value]) -> Value | SwatbenchError:
+        """What the first process finds, on all of them; or the error, not yet raised, that kept it from that.
+
+        Args:
+            call: Called by the first process alone.
+        """
+        found: Any = None
+        if self.first:
+            try:
+                found = call()
+            except SwatbenchError as error:
+                found = error
+        return self.from_first(found)
 
     @contextmanager
     def needing_peers(self) -> Iterator[None]:
@@ -210,9 +224,8 @@ def _take_device(world: World) -> None:
 
 
 def _unreachable(world: World, error: Exception) -> MachineError:
-    reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
     return MachineError(
-        f"Process {world.rank} of {world.size} cannot reach the others: {reason}.",
+        f"Process {world.rank} of {world.size} cannot reach the others: {first_line(error).rstrip('.')}.",
         fix="Start all of them by torchrun, with an address and port that every machine can reach.",
     )
 

@@ -9,7 +9,19 @@ from swatbench.spec.recipe import Recipe
 
 
 @pytest.fixture
-def train_cell():
+def speed():
+    """The switches as they are where nothing is asked for."""
+    return Speed(
+        tf32=False,
+        channels_last=False,
+        compile="none",
+        fused_optimizer=True,
+        gradient_checkpointing=False,
+    )
+
+
+@pytest.fixture
+def train_cell(speed):
     """A train cell of two epochs."""
     return TrainCell(
         pair=PAIRS["deit_mini"].as_dict(),
@@ -19,13 +31,7 @@ def train_cell():
         data=Data(source="cifar10_subset"),
         recipe=Recipe(epochs=2, batch_size=2500, learning_rate=1e-3),
         resolution=Resolution(device="cpu", precision="fp32", fused_attention=False, data_digest="0" * 64),
-        speed=Speed(
-            tf32=False,
-            channels_last=False,
-            compile="none",
-            fused_optimizer=True,
-            gradient_checkpointing=False,
-        ),
+        speed=speed,
         micro_batch_size=2500,
         streams=None,
         threads=1,

@@ -1,7 +1,6 @@
 """A cost cell: the arms of a pair counted, timed interleaved, and their memory measured."""
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -11,7 +10,6 @@ from swatbench.cell.machine import builder, prepare
 from swatbench.job import Job
 from swatbench.measure.cost import Profile, measure_pair, profile_model
 from swatbench.measure.machine import resolve_device, resolve_precision
-from swatbench.models.build import build_model
 from swatbench.processes import Say
 from swatbench.spec.catalog import find_model, parts_of
 from swatbench.spec.cells import CostCell
@@ -73,9 +71,14 @@ def profile_by_name(
     """Count and measure one model of the catalogue (see `run.profile`)."""
     pair, arm = find_model(name)
     where = resolve_device(device)
-    build = partial(build_model, pair.as_dict(), parts_of(pair, arm), num_classes=pair.num_classes, seed=0)
     return profile_model(
-        partial(build, fused_attention=where == "cuda"),
+        builder(
+            pair.as_dict(),
+            parts_of(pair, arm),
+            num_classes=pair.num_classes,
+            seed=0,
+            fused_attention=where == "cuda",
+        ),
         model=name,
         cost=Cost(batch_size=batch, training=False),
         img_size=pair.img_size,

@@ -5,11 +5,11 @@ from typing import Any
 from torch import nn
 
 from swatbench.cell.machine import device_of, prepare
+from swatbench.cell.testing import test_batches
 from swatbench.cell.weights import weights_of
 from swatbench.data.files import FileDataset
 from swatbench.data.further import FurtherTest, open_test_set
 from swatbench.data.images import Dataset
-from swatbench.data.loading import make_test_batches
 from swatbench.data.sources import load_dataset
 from swatbench.data.workers import explaining_workers
 from swatbench.job import Job
@@ -64,21 +64,10 @@ def _score(
     further: FurtherTest | None,
     world: World,
 ) -> Evaluation:
-    device = device_of(cell.resolution, world)
-    batches = make_test_batches(
-        dataset.test if further is None else further.files,
-        dataset,
-        data=cell.data,
-        img_size=cell.pair["img_size"],
-        device=device,
-        world=world,
-        workers=job.workers,
-        stall_s=job.execution.stall_s,
-    )
     return evaluate(
         model,
-        batches,
-        device=device,
+        test_batches(job, cell, dataset.test if further is None else further.files, dataset, world),
+        device=device_of(cell.resolution, world),
         precision=cell.resolution.precision,
         world=world,
         num_classes=len(dataset.classes),

@@ -26,12 +26,13 @@ MOST_WORKERS = 16
 """Processes that decode images for one training process, where the suite leaves their number open."""
 
 
-def resolve(suite: Suite, world: World) -> Machine:
+def resolve(suite: Suite, world: World, *, dataset: Dataset | FileDataset | None = None) -> Machine:
     """Decide what the suite leaves to the machine, and look at everything that training would fail on.
 
     Args:
         suite: The suite.
         world: The processes that train together.
+        dataset: The suite's dataset; opened here if None.
 
     Raises:
         DataError: A dataset is missing, incomplete or damaged.
@@ -45,7 +46,7 @@ def resolve(suite: Suite, world: World) -> Machine:
         check_augmentation(recipe.augmentation)
     require_trackers(suite.execution.trackers)
     speed = resolve_switches(suite.execution, device)
-    dataset = load_dataset(suite.data)
+    dataset = load_dataset(suite.data) if dataset is None else dataset
     if isinstance(dataset, FileDataset):
         for test in suite.data.further_tests:
             open_test_set(test, dataset)

@@ -6,15 +6,15 @@ from typing import Any
 from swatbench.cell.cost import measure
 from swatbench.cell.evaluate import evaluate_weights
 from swatbench.cell.train import retention_of, train
-from swatbench.errors import MachineError, StoreError, SwatbenchError
+from swatbench.errors import MachineError, StoreError, SwatbenchError, first_line
 from swatbench.job import Job, failed_record, now, record_of
+from swatbench.out_of_memory import out_of_memory
 from swatbench.processes import Say
 from swatbench.spec.cells import CostCell, EvaluateCell, TrainCell
 from swatbench.store.files import write_record
 from swatbench.store.live import LiveWriter
 from swatbench.store.record import Record
 from swatbench.train.epoch import TrainingStopped
-from swatbench.train.out_of_memory import out_of_memory
 from swatbench.world import ALONE, PeersLostError, World
 
 
@@ -59,7 +59,7 @@ def _advised(error: Exception) -> Exception:
     if isinstance(error, SwatbenchError) or not out_of_memory(error):
         return error
     return MachineError(
-        f"Memory ran out: {next(iter(str(error).splitlines()), type(error).__name__)}",
+        f"Memory ran out: {first_line(error)}",
         fix="Run fewer jobs at once, lower recipe.micro_batch_size, or free memory.",
     )
 

@@ -8,10 +8,11 @@ from safetensors.torch import save
 from torch import nn
 
 from swatbench.cell.machine import builder, device_of, prepare
+from swatbench.cell.testing import test_batches
 from swatbench.cell.watch import watched
 from swatbench.data.files import FileDataset
 from swatbench.data.images import Dataset
-from swatbench.data.loading import make_test_batches, make_train_batches
+from swatbench.data.loading import make_train_batches
 from swatbench.data.sources import load_dataset
 from swatbench.data.workers import explaining_workers
 from swatbench.errors import DataError
@@ -60,7 +61,7 @@ def train(job: Job, cell: TrainCell, say: Say, world: World) -> dict[str, Any]:
         fused_attention=cell.resolution.fused_attention,
     )()
     initial = initial_digests(model)
-    test = _test_batches(job, cell, dataset, world)
+    test = test_batches(job, cell, dataset.test, dataset, world)
     with watched(job, say, world) as listener:
         trained = fit(
             model,
@@ -120,19 +121,6 @@ def _train_batches(job: Job, cell: TrainCell, dataset: Dataset | FileDataset, wo
         img_size=cell.pair["img_size"],
         micro_batch_size=cell.micro_batch_size,
         seed=cell.seed,
-        device=device_of(cell.resolution, world),
-        world=world,
-        workers=job.workers,
-        stall_s=job.execution.stall_s,
-    )
-
-
-def _test_batches(job: Job, cell: TrainCell, dataset: Dataset | FileDataset, world: World) -> TestBatches:
-    return make_test_batches(
-        dataset.test,
-        dataset,
-        data=cell.data,
-        img_size=cell.pair["img_size"],
         device=device_of(cell.resolution, world),
         world=world,
         workers=job.workers,

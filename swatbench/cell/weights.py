@@ -13,7 +13,7 @@ from torch import nn
 
 from swatbench.cell.machine import builder
 from swatbench.cell.train import AVERAGE, WEIGHTS
-from swatbench.errors import CheckpointError, MachineError, ModelError
+from swatbench.errors import CheckpointError, MachineError, ModelError, first_line
 from swatbench.job import Job
 from swatbench.spec.catalog import find_model, parts_of, suggest
 from swatbench.spec.cells import ELSEWHERE, EvaluateCell, NamedWeights
@@ -98,7 +98,7 @@ def _built(cell: EvaluateCell, file: Path, num_classes: int) -> nn.Module:
     except _UNUSABLE as error:
         raise CheckpointError(
             f"These are no weights of {cell.arm} {cell.pair['name']} with {num_classes} classes: "
-            f"{_first_line(error)}.",
+            f"{_reason(error)}.",
             where=str(file),
         ) from error
     return model
@@ -109,7 +109,7 @@ def _fetched(name: str, num_classes: int) -> nn.Module:
         model: nn.Module = timm.create_model(name, pretrained=True)
     except _UNUSABLE as error:
         raise MachineError(
-            f"timm cannot fetch the weights of {name!r}: {_first_line(error)}.",
+            f"timm cannot fetch the weights of {name!r}: {_reason(error)}.",
             fix="Fetch them where there is a network, and name the file, with --model.",
         ) from error
     has = int(getattr(model, "num_classes", 0))
@@ -171,7 +171,7 @@ def _of_hub(name: str) -> NamedWeights:
         config, _, _ = load_model_config_from_hf(name.partition(":")[2])
     except _UNUSABLE as error:
         raise MachineError(
-            f"The Hub gives no model {name!r}: {_first_line(error)}.",
+            f"The Hub gives no model {name!r}: {_reason(error)}.",
             fix="Look at the id and at the network; or fetch the weights elsewhere and name the file.",
         ) from error
     return _named(name, config)
@@ -188,7 +188,7 @@ def _named(name: str, config: dict[str, Any]) -> NamedWeights:
         }
     except (LookupError, TypeError, ValueError) as error:
         why = f"The configuration of {name!r} does not say how its images are prepared"
-        raise ModelError(f"{why}: {_first_line(error)} is missing or wrong.") from error
+        raise ModelError(f"{why}: {_reason(error)} is missing or wrong.") from error
     mode = config.get("crop_mode") or "center"
     if height != size or mode != "center" or preparation["interpolation"] not in INTERPOLATIONS:
         raise ModelError(
@@ -200,5 +200,5 @@ def _named(name: str, config: dict[str, Any]) -> NamedWeights:
     return NamedWeights(pair=row, arm=ELSEWHERE, parts=(), seed=None, identity=name, preparation=preparation)
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:300].rstrip(".: ")
+def _reason(error: Exception) -> str:
+    return first_line(error)[:300].rstrip(".: ")

@@ -14,21 +14,14 @@ from torch import Tensor
 
 from swatbench.data.draws import draw_augmentation, draw_visits, stream_digests
 from swatbench.data.images import Dataset, Images
-from swatbench.data.mixing import Mixing
-from swatbench.data.steps import Steps
+from swatbench.data.mixing import Mixing, mixed
+from swatbench.data.steps import Steps, Stepwise
 from swatbench.spec.recipe import Augmentation
 from swatbench.world import ALONE, World
 
 
-class TrainBatches:
-    """Training micro-batches of any epoch; call it with the epoch to get them.
-
-    Attributes:
-        batch_size: Images in a step, over all processes.
-        micro_batch_size: Images B in a micro-batch.
-        steps_per_epoch: Steps in an epoch; the last, smaller one is dropped.
-        micro_batches: Micro-batches of a step on this process.
-    """
+class TrainBatches(Stepwise):
+    """Training micro-batches of any epoch; call it with the epoch to get them."""
 
     def __init__(
         self,
@@ -59,16 +52,13 @@ class TrainBatches:
         Raises:
             SuiteError: There are fewer images than make one step, or its micro-batches cannot be dealt out.
         """
-        self._steps: Final = Steps(
+        steps = Steps(
             images=len(dataset.train),
             batch_size=batch_size,
             micro_batch_size=micro_batch_size or max(batch_size // world.size, 1),
             world=world,
         )
-        self.batch_size: Final = batch_size
-        self.micro_batch_size: Final = self._steps.micro_batch_size
-        self.steps_per_epoch: Final = self._steps.per_epoch
-        self.micro_batches: Final = self._steps.micro_batches
+        super().__init__(steps)
         self._augmentation, self._seed, self._device = augmentation, seed, device
         self._pixels = dataset.train.pixels.to(device)
         self._labels = dataset.train.labels.to(device)
@@ -93,10 +83,7 @@ class TrainBatches:
             i = order[at]
             pixels = crop_and_flip(self._pixels[i], y[at], x[at], flip[at], padding=padding)
             images, labels = self._normalise(pixels), self._labels[i]
-            if self._mixing is None:
-                yield images, labels
-            else:
-                yield self._mixing(images, labels, epoch=epoch, step=batch.step, k=batch.k)
+            yield mixed(self._mixing, images, labels, epoch=epoch, place=batch)
 
     def _draw(self, epoch: int) -> tuple[Tensor, ...]:
         """Index, first row, first column and mirroring at each place of the epoch, each (n,)."""
@@ -121,8 +108,8 @@ class TrainBatches:
             images_per_epoch=self._steps.images_per_epoch,
         )
         if self._mixing is not None:
-            mixed = self._mixing.digest(self.steps_per_epoch, epochs)
-            changes = hashlib.sha256(f"{changes}{mixed}".encode()).hexdigest()
+            mixing = self._mixing.digest(self.steps_per_epoch, epochs)
+            changes = hashlib.sha256(f"{changes}{mixing}".encode()).hexdigest()
         return order, changes
 
 

@@ -2,7 +2,7 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +20,9 @@ FILES_AT_ONCE = 2_000
 STAT_THREADS = 16
 """Threads that ask for sizes, which takes long where the folder is on the network."""
 READ = "Images are files that end in .png, .jpg or .jpeg."
+
+Numbering = Callable[[tuple[str, ...]], Mapping[str, int]]
+"""From the names of the classes, in timm's order, to the number of each."""
 
 
 def list_split(root: Path, expected: Expected) -> Listing:
@@ -52,13 +55,13 @@ def _reader_of_split(root: Path, expected: Expected) -> Any:
     return reader
 
 
-def list_classes(root: Path, expected: Expected, *, numbers: Mapping[str, int] | None = None) -> Listing:
+def list_classes(root: Path, expected: Expected, *, number: Numbering) -> Listing:
     """List a folder of class folders.
 
     Args:
         root: Folder of the classes' folders.
         expected: What there must be.
-        numbers: Name of a folder → number of its class; folders are numbered in natural order if None.
+        number: Numbers the classes by the names of their folders.
 
     Raises:
         DataError: The folder is missing, closed or empty, or holds empty files.
@@ -66,7 +69,7 @@ def list_classes(root: Path, expected: Expected, *, numbers: Mapping[str, int] |
     with _open_to_us(root, expected):
         if not root.is_dir():
             raise expected.refusal("the folder is missing", where=str(root), fix="Correct its root.")
-        return _listing(_reader(root, expected, class_map=numbers, search_split=False), expected)
+        return _listing(_reader(root, expected, search_split=False), expected, number=number)
 
 
 @contextmanager
@@ -94,17 +97,22 @@ def _list_all(root: Path) -> None:
         os.scandir(path).close()
 
 
-def _listing(reader: Any, expected: Expected) -> Listing:
+def _listing(reader: Any, expected: Expected, *, number: Numbering | None = None) -> Listing:
     root = Path(reader.root)
     _list_all(root)
     paths = [path for path, _ in reader.samples]
-    labels = np.array([label for _, label in reader.samples], dtype=np.int64)
     sizes = _sizes(paths)
     names = [path[len(reader.root) :].lstrip("/") for path in paths]
     empty = [name for name, size in zip(names, sizes, strict=True) if size == 0]
     if empty:
         why = f"{len(empty)} of the {len(paths)} files are empty or missing ({listed(empty)})"
         raise expected.refusal(why, where=str(root), fix="Get these files again.")
+    classes = _classes(reader.class_to_idx, expected, root)
+    if number is not None:
+        numbers = number(classes)
+        reader.samples = [(path, numbers[classes[label]]) for path, label in reader.samples]
+        classes = tuple(sorted(numbers, key=lambda name: numbers[name]))
+    labels = np.array([label for _, label in reader.samples], dtype=np.int64)
     files = ImageFiles(
         name=expected.name,
         images=len(paths),
@@ -114,7 +122,6 @@ def _listing(reader: Any, expected: Expected) -> Listing:
         opener=lambda **_: Pictures(reader, name=expected.name),
         filenames=lambda index: Path(paths[index]).name,
     )
-    classes = _classes(reader.class_to_idx, expected, root)
     return Listing(files=files, labels=labels, classes=classes, where=str(root), hint=f". {READ[:-1]}")
 
 

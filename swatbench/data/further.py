@@ -59,8 +59,9 @@ def open_test_set(test: TestSet, dataset: FileDataset, *, real_json: Path | None
     assert test.root is not None
     expected = Expected(name=test.name, images=test.images, num_classes=len(dataset.classes))
     root = Path(test.root).expanduser()
-    names = list_classes(root, expected).classes
-    listing = list_classes(root, expected, numbers=_numbers(names, dataset, expected, where=str(root)))
+    listing = list_classes(
+        root, expected, number=lambda names: _numbers(names, dataset, expected, where=str(root))
+    )
     if listing.files.images != test.images:
         why = f"{listing.files.images} images are there{listing.hint}"
         raise expected.refusal(why, where=listing.where, fix="Complete the data, or correct the count.")

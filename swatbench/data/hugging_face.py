@@ -13,7 +13,7 @@ from timm.data import create_dataset
 
 from swatbench.data.expected import Expected
 from swatbench.data.files import ImageFiles, Listing, Pictures, digest_of
-from swatbench.errors import DataError
+from swatbench.errors import DataError, first_line
 
 
 def list_split(name: str, expected: Expected, *, cache: str | None) -> Listing:
@@ -67,7 +67,9 @@ def _reader(name: str, expected: Expected, *, cache: str | None) -> Any:
             ValueError,
             LookupError,
         ) as error:
-            why = f"it cannot be opened ({_first_line(error)})"
+            # The cause says what is wrong, where `datasets` only says that something is.
+            reason = first_line(error.__cause__ or error).rstrip(".")
+            why = f"it cannot be opened ({reason})"
             fix = "Correct the name of the split, or get the data again. Columns are `image` and `label`."
             raise expected.refusal(why, where=name, fix=fix) from error
     return dataset.reader
@@ -89,11 +91,6 @@ def _quiet(datasets: ModuleType) -> Iterator[None]:
         datasets.logging.set_verbosity(level)
         if bars:
             datasets.enable_progress_bar()
-
-
-def _first_line(error: BaseException) -> str:
-    # The cause says what is wrong, where `datasets` only says that something is.
-    return str(error.__cause__ or error).strip().partition("\n")[0].rstrip(".")
 
 
 def _labels(reader: Any, expected: Expected, *, where: str) -> np.ndarray:

@@ -3,10 +3,8 @@
 Letters: B images in a batch, K classes.
 """
 
-import hashlib
-import json
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Final
 
 import numpy as np
 import torch
@@ -14,14 +12,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from swatbench.data.batches import Colours, Normalise
+from swatbench.data.changes import Changes
 from swatbench.data.draws import draw_visits, order_digest
-from swatbench.data.erasing import erase_, make_erasing
-from swatbench.data.mixing import Mixing
+from swatbench.data.erasing import make_erasing
 from swatbench.data.seeded import Key, SeededImages, Transform
-from swatbench.data.steps import Steps
-from swatbench.data.transforms import train_transform, versions
+from swatbench.data.steps import Steps, Stepwise
 from swatbench.data.workers import Workers
-from swatbench.spec.recipe import Augmentation
 from swatbench.world import World
 
 
@@ -42,61 +38,29 @@ class Keys(Sampler[list[Key]]):
             yield [(epoch, i, copy) for i, copy in pairs]
 
 
-class TrainLoader:
-    """Training micro-batches of any epoch, as `batches.TrainBatches`, from images changed one by one.
+class TrainLoader(Stepwise):
+    """Training micro-batches of any epoch, as `batches.TrainBatches`, from images changed one by one."""
 
-    Attributes:
-        batch_size: Images in a step, over all processes.
-        micro_batch_size: Images B in a micro-batch.
-        steps_per_epoch: Steps in an epoch.
-        micro_batches: Micro-batches of a step on this process.
-    """
-
-    def __init__(
-        self,
-        images: Dataset,
-        *,
-        steps: Steps,
-        augmentation: Augmentation,
-        img_size: int,
-        colours: Colours,
-        mixing: Mixing | None,
-        seed: int,
-        workers: Workers,
-    ) -> None:
+    def __init__(self, images: Dataset, changes: Changes) -> None:
         """Make the loader; its processes start with the first batch and stay.
 
         Args:
             images: The training images, as `SeededImages` takes them.
-            steps: How they fall into steps.
-            augmentation: Random changes to each image.
-            img_size: Side H = W of the images that the model takes.
-            colours: Mean and std to normalise by.
-            mixing: Mixes the images of a micro-batch; null for none.
-            seed: Seed of the run.
-            workers: Where images are decoded.
+            changes: What else the micro-batches follow from.
         """
-        self.batch_size: Final = steps.batch_size
-        self.micro_batch_size: Final = steps.micro_batch_size
-        self.steps_per_epoch: Final = steps.per_epoch
-        self.micro_batches: Final = steps.micro_batches
-        self._steps, self._augmentation, self._seed, self._mixing = steps, augmentation, seed, mixing
-        self._img_size, self._colours = img_size, colours
-        self._workers = workers
-        self._normalise = Normalise(colours, device=workers.device, dtype=torch.float32)
-        self._keys = Keys(steps, repeats=augmentation.repeats, seed=seed)
+        super().__init__(changes.steps)
+        self._changes = changes
+        self._keys = Keys(changes.steps, repeats=changes.augmentation.repeats, seed=changes.seed)
         self._loader = DataLoader(
             SeededImages(
                 images,
-                transform=train_transform(
-                    augmentation, img_size=img_size, mean=colours.mean, std=colours.std
-                ),
-                erasing=make_erasing(augmentation),
-                seed=seed,
+                transform=changes.transform,
+                erasing=make_erasing(changes.augmentation),
+                seed=changes.seed,
             ),
             batch_sampler=self._keys,
-            persistent_workers=workers.count > 0,
-            **workers.options(),
+            persistent_workers=changes.workers.count > 0,
+            **changes.workers.options(),
         )
 
     def __call__(self, epoch: int, *, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
@@ -115,31 +79,19 @@ class TrainLoader:
             MachineError: A worker process died.
         """
         self._keys.epoch, self._keys.start = epoch, start
-        places = self._steps.from_step(start)
-        for place, batch in zip(places, self._workers.fetch(self._loader), strict=True):
-            images = erase_(self._normalise(batch.pixels), batch)
-            if self._mixing is None:
-                yield images, batch.labels
-            else:
-                yield self._mixing(images, batch.labels, epoch=epoch, step=place.step, k=place.k)
+        yield from self._changes.finish(self._loader, epoch=epoch, start=start)
 
     def digests(self, epochs: int) -> tuple[str, str]:
         """SHA-256 of the order of images, and of all that their changes follow from, over so many epochs."""
+        changes, steps = self._changes, self._changes.steps
         order = order_digest(
-            self._steps.images,
-            repeats=self._augmentation.repeats,
-            seed=self._seed,
+            steps.images,
+            repeats=changes.augmentation.repeats,
+            seed=changes.seed,
             epochs=epochs,
-            images_per_epoch=self._steps.images_per_epoch,
+            images_per_epoch=steps.images_per_epoch,
         )
-        facts = {
-            "img_size": self._img_size,
-            "mean": self._colours.mean,
-            "std": self._colours.std,
-            "seed": self._seed,
-            "mixing": None if self._mixing is None else self._mixing.digest(self.steps_per_epoch, epochs),
-        }
-        return order, change_digest(self._augmentation, facts, epochs=epochs)
+        return order, changes.digest(epochs, seed=changes.seed)
 
 
 class TestLoader:
@@ -194,16 +146,3 @@ class TestLoader:
         """
         for batch in self._workers.fetch(self._loader):
             yield self._normalise(batch.pixels), batch.labels
-
-
-def change_digest(augmentation: Augmentation, facts: Mapping[str, Any], *, epochs: int) -> str:
-    """SHA-256 in hex of all that the changes to images follow from, versions of libraries included.
-
-    Args:
-        augmentation: What may change, and how much.
-        facts: What else they follow from.
-        epochs: Epochs of the run.
-    """
-    asked = augmentation.model_dump(mode="json")
-    whole = {"augmentation": asked, "facts": facts, "epochs": epochs, "versions": versions()}
-    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()

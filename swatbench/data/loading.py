@@ -5,6 +5,7 @@ from typing import Any, Final
 import torch
 
 from swatbench.data.batches import TestBatches, TrainBatches
+from swatbench.data.changes import Changes
 from swatbench.data.files import FileDataset, ImageFiles
 from swatbench.data.images import Dataset, Images
 from swatbench.data.loader import TestLoader, TrainLoader
@@ -73,19 +74,19 @@ def make_train_batches(
         micro_batch_size=micro_batch_size,
         world=world,
     )
-    shared: dict[str, Any] = {
-        "steps": steps,
-        "augmentation": augmentation,
-        "img_size": img_size,
-        "colours": dataset,
-        "mixing": mixing,
-        "seed": seed,
-        "workers": Workers(count=workers, stall_s=stall_s, device=device),
-    }
+    changes = Changes(
+        steps=steps,
+        augmentation=augmentation,
+        img_size=img_size,
+        colours=dataset,
+        mixing=mixing,
+        seed=seed,
+        workers=Workers(count=workers, stall_s=stall_s, device=device),
+    )
     if not isinstance(train, Images) and train.streamed:
-        return TrainStream(train, **shared)
+        return TrainStream(train, changes)
     by_number = MemoryImages(train) if isinstance(train, Images) else train.open(training=True)
-    return TrainLoader(by_number, **shared)
+    return TrainLoader(by_number, changes)
 
 
 def make_test_batches(

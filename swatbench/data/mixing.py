@@ -14,6 +14,7 @@ from torch import Tensor
 
 from swatbench.data.draws import mixing_seed
 from swatbench.data.seeded import seeded
+from swatbench.data.steps import MicroBatch
 from swatbench.errors import SuiteError
 from swatbench.spec.recipe import Recipe
 
@@ -85,6 +86,23 @@ class Mixing:
             "numpy": np.__version__,
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def mixed(
+    mixing: Mixing | None, images: Tensor, labels: Tensor, *, epoch: int, place: MicroBatch
+) -> tuple[Tensor, Tensor]:
+    """One micro-batch mixed (see `Mixing.__call__`), or as it is where nothing mixes.
+
+    Args:
+        mixing: What mixes; null for nothing.
+        images: Normalised images (b, 3, H, W), which are overwritten where they are mixed.
+        labels: int64 labels (b,).
+        epoch: Number of the epoch, from 0.
+        place: The micro-batch's place in it.
+    """
+    if mixing is None:
+        return images, labels
+    return mixing(images, labels, epoch=epoch, step=place.step, k=place.k)
 
 
 def make_mixing(recipe: Recipe, *, num_classes: int, micro_batch_size: int, seed: int) -> Mixing | None:

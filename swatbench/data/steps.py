@@ -83,3 +83,26 @@ class Steps:
             first, end = step * self.batch_size, (step + 1) * self.batch_size
             for k in range(self.world.rank, M, self.world.size):
                 yield MicroBatch(step=step, k=k, places=slice(first + k, end, M))
+
+
+class Stepwise:
+    """Anything that gives the micro-batches of steps, and says how many there are."""
+
+    def __init__(self, steps: Steps) -> None:
+        """Keep the steps."""
+        self._steps = steps
+
+    @property
+    def batch_size(self) -> int:
+        """Images in a step, over all processes."""
+        return self._steps.batch_size
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps in an epoch; the last, smaller one is dropped."""
+        return self._steps.per_epoch
+
+    @property
+    def micro_batches(self) -> int:
+        """Micro-batches of a step on this process."""
+        return self._steps.micro_batches

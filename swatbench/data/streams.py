@@ -21,18 +21,15 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from swatbench.data.batches import Colours, Normalise
+from swatbench.data.changes import Changes
 from swatbench.data.draws import sample_seed, shard_seed
-from swatbench.data.erasing import Batch, Part, erase_, make_erasing, pack
+from swatbench.data.erasing import Batch, Part, make_erasing, pack
 from swatbench.data.files import ImageFiles
-from swatbench.data.loader import change_digest
-from swatbench.data.mixing import Mixing
 from swatbench.data.seeded import Transform, change
 from swatbench.data.shares import Share, read_share, reader_of, shard_count
-from swatbench.data.steps import Steps
-from swatbench.data.transforms import train_transform
+from swatbench.data.steps import Stepwise
 from swatbench.data.workers import Workers
 from swatbench.errors import DataError
-from swatbench.spec.recipe import Augmentation
 from swatbench.world import World
 
 
@@ -42,13 +39,11 @@ class ShardBatches(IterableDataset):
     Worker w of `count` takes every `count`-th micro-batch of its process, as torch's loader asks for them.
     """
 
-    def __init__(
-        self, files: ImageFiles, *, steps: Steps, augmentation: Augmentation, transform: Transform, seed: int
-    ) -> None:
+    def __init__(self, files: ImageFiles, changes: Changes) -> None:
         """Keep what the micro-batches follow from."""
-        self._files, self._steps, self._seed = files, steps, seed
-        self._repeats = augmentation.repeats
-        self._transform, self._erasing = transform, make_erasing(augmentation)
+        self._files, self._steps, self._seed = files, changes.steps, changes.seed
+        self._repeats = changes.augmentation.repeats
+        self._transform, self._erasing = changes.transform, make_erasing(changes.augmentation)
         self.epoch, self.start = 0, 0
 
     def __iter__(self) -> Iterator[Batch | DataError]:
@@ -94,55 +89,31 @@ class ShardBatches(IterableDataset):
         return change(image, int(label), words=words, transform=self._transform, erasing=self._erasing)
 
 
-class TrainStream:
-    """Training micro-batches of any epoch, as `batches.TrainBatches`, from tar shards.
+class TrainStream(Stepwise):
+    """Training micro-batches of any epoch, as `batches.TrainBatches`, from tar shards."""
 
-    Attributes:
-        batch_size: Images in a step, over all processes.
-        micro_batch_size: Images b in a micro-batch.
-        steps_per_epoch: Steps in an epoch.
-        micro_batches: Micro-batches of a step on this process.
-    """
+    def __init__(self, files: ImageFiles, changes: Changes) -> None:
+        """Keep what an epoch follows from.
 
-    def __init__(
-        self,
-        files: ImageFiles,
-        *,
-        steps: Steps,
-        augmentation: Augmentation,
-        img_size: int,
-        colours: Colours,
-        mixing: Mixing | None,
-        seed: int,
-        workers: Workers,
-    ) -> None:
-        """Keep what an epoch follows from; see `loader.TrainLoader`.
+        Args:
+            files: The training images.
+            changes: What else the micro-batches follow from.
 
         Raises:
             DataError: There are fewer shards than processes.
         """
-        self.batch_size: Final = steps.batch_size
-        self.micro_batch_size: Final = steps.micro_batch_size
-        self.steps_per_epoch: Final = steps.per_epoch
-        self.micro_batches: Final = steps.micro_batches
-        self._files, self._steps, self._mixing, self._seed = files, steps, mixing, seed
-        self._augmentation, self._img_size, self._colours = augmentation, img_size, colours
-        # A worker without a shard would have nothing to give.
-        most = shard_count(files) // steps.world.size
-        if most == 0:
+        super().__init__(changes.steps)
+        shards, processes = shard_count(files), changes.steps.world.size
+        if shards < processes:
             raise DataError(
-                f"There are {shard_count(files)} shards for {steps.world.size} processes.",
+                f"There are {shards} shards for {processes} processes.",
                 fix="Start at most as many processes as there are shards.",
             )
-        self._workers = replace(workers, count=min(workers.count, most))
-        self._normalise = Normalise(colours, device=workers.device, dtype=torch.float32)
-        self._batches = ShardBatches(
-            files,
-            steps=steps,
-            augmentation=augmentation,
-            transform=train_transform(augmentation, img_size=img_size, mean=colours.mean, std=colours.std),
-            seed=seed,
-        )
+        # A worker without a shard would have nothing to give.
+        count = min(changes.workers.count, shards // processes)
+        self._files = files
+        self._changes = replace(changes, workers=replace(changes.workers, count=count))
+        self._batches = ShardBatches(files, changes)
 
     def __call__(self, epoch: int, *, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """Make this process's micro-batches of one epoch.
@@ -162,37 +133,25 @@ class TrainStream:
         """
         self._batches.epoch, self._batches.start = epoch, start
         # New workers every epoch, so that nothing of the last one is left in them.
-        loader = DataLoader(self._batches, batch_size=None, **self._workers.options())
-        places = self._steps.from_step(start)
-        for place, batch in zip(places, self._workers.fetch(loader), strict=True):
-            images = erase_(self._normalise(batch.pixels), batch)
-            if self._mixing is None:
-                yield images, batch.labels
-            else:
-                yield self._mixing(images, batch.labels, epoch=epoch, step=place.step, k=place.k)
+        loader = DataLoader(self._batches, batch_size=None, **self._changes.workers.options())
+        yield from self._changes.finish(loader, epoch=epoch, start=start)
 
     def digests(self, epochs: int) -> tuple[str, str]:
         """SHA-256 of all that the order of images follows from, and their changes, over so many epochs."""
+        changes, steps = self._changes, self._changes.steps
         facts = {
             "shards": self._files.digest,
             "shuffled": reader_of(self._files).sample_shuffle_size,
-            "workers": max(self._workers.count, 1) * self._steps.world.size,
-            "batch_size": self.batch_size,
-            "micro_batch_size": self.micro_batch_size,
-            "repeats": self._augmentation.repeats,
-            "seed": self._seed,
+            "workers": max(changes.workers.count, 1) * steps.world.size,
+            "batch_size": steps.batch_size,
+            "micro_batch_size": steps.micro_batch_size,
+            "repeats": changes.augmentation.repeats,
+            "seed": changes.seed,
             "epochs": epochs,
             "webdataset": version("webdataset"),
         }
         order = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-        changes = {
-            "img_size": self._img_size,
-            "mean": self._colours.mean,
-            "std": self._colours.std,
-            "order": order,
-            "mixing": None if self._mixing is None else self._mixing.digest(self.steps_per_epoch, epochs),
-        }
-        return order, change_digest(self._augmentation, changes, epochs=epochs)
+        return order, changes.digest(epochs, order=order)
 
 
 class ShardTests(IterableDataset):

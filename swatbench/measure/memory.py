@@ -23,9 +23,10 @@ import psutil
 import torch
 from torch import nn
 
-from swatbench.errors import MachineError
+from swatbench.errors import MachineError, first_line
 from swatbench.measure.calls import forward_call, random_images, training_call
 from swatbench.measure.machine import Device, threads
+from swatbench.out_of_memory import out_of_memory
 from swatbench.precision import Precision
 from swatbench.processes import ProcessDiedError, Say, ask, context
 
@@ -108,10 +109,9 @@ def _in_process(task: _Task, _: Say) -> int:
 
 
 def _out_of_memory(error: Exception) -> MachineError | None:
-    text = str(error)
-    if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "can't allocate memory" not in text:
+    if not out_of_memory(error):
         return None
-    reason = f" ({text.splitlines()[0]})" if text else ""
+    reason = f" ({first_line(error)})" if str(error) else ""
     return MachineError(
         f"Memory ran out while it was measured{reason}.", fix="Lower `cost.batch_size`, or free memory."
     )

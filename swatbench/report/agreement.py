@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from swatbench.report.selection import Tested, Trained
+from swatbench.spec.dotted import flat
 from swatbench.store.files import Stored
 
 _OF_THE_ARM = frozenset({"arm", "parts", "weights"})
@@ -72,11 +73,3 @@ def _changes(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Iterator[str
 
 def _short(value: Any) -> str:
     return f"{value[:10]}…" if isinstance(value, str) and len(value) == _DIGEST else str(value)
-
-
-def flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    """Dotted key → value; a value that is no mapping stands under the empty key."""
-    if not isinstance(value, Mapping):
-        return {prefix: value}
-    below = f"{prefix}." if prefix else ""
-    return {name: item for key, inner in value.items() for name, item in flat(inner, f"{below}{key}").items()}

@@ -104,6 +104,10 @@ class PairRuns:
         """Seed → run of this arm."""
         return {run.cell.seed: run for run in self.trained if run.cell.arm == arm}
 
+    def trained_by_digest(self) -> dict[str, Trained]:
+        """Digest of a training run's cell, by which a test names its weights → the run."""
+        return {run.stored.record.digest: run for run in self.trained}
+
     def cost(self, arm: str | None) -> ArmCost | None:
         """Cost of this arm, where it was measured."""
         costs = self.measured.result.arms if self.measured else ()

@@ -9,7 +9,7 @@ from swatbench.report import words
 from swatbench.report.accuracy import on_test_split
 from swatbench.report.comparison import PairRuns
 from swatbench.report.section import Section
-from swatbench.report.selection import TEST_SPLIT, Tested, TestFacts
+from swatbench.report.selection import TEST_SPLIT, TestFacts
 from swatbench.report.table import Column, Table, make_table
 from swatbench.report.tables import WHO, Link, Row, accuracy_in_row, difference_columns, nats
 from swatbench.report.weights import KINDS
@@ -110,22 +110,18 @@ def _arm_rows(runs: PairRuns, arm: str, link: Link) -> Iterator[Row]:
             own = {"seed": run.cell.seed, _ELSEWHERE: None, "weights_of": run.stored.record.digest}
             for evaluated in on_test_split(run.result):
                 yield {**own, **_row(test, evaluated, run.stored, link)}
+    trained = runs.trained_by_digest()
     for item in runs.tested:
         if item.cell.arm == arm:
             test = item.cell.test or TestFacts(name=TEST_SPLIT)
             own = {
                 "seed": item.cell.seed,
-                _ELSEWHERE: _elsewhere(runs, item),
+                # Those that a user named, and no run here trained.
+                _ELSEWHERE: None if item.cell.weights in trained else item.cell.weights,
                 "weights_of": item.cell.weights,
             }
             for evaluated in item.result.evaluated:
                 yield {**own, **_row(test, evaluated, item.stored, link)}
-
-
-def _elsewhere(runs: PairRuns, item: Tested) -> str | None:
-    """What names weights that a user had tested; None for those that a run here was tested with."""
-    trained = {run.stored.record.digest for run in runs.trained}
-    return None if item.cell.weights in trained else item.cell.weights
 
 
 def _row(test: TestFacts, evaluated: Evaluated, stored: Stored, link: Link) -> Row:

@@ -1,6 +1,6 @@
 """Tests of trained models on further test sets → each arm against its reference, as on the test split."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from swatbench.report.accuracy import Accuracy, Answers, difference, on_test_split
@@ -54,25 +54,28 @@ class _Side:
 
 def compare_further(runs: PairRuns) -> tuple[tuple[FurtherComparison, ...], tuple[Refusal, ...]]:
     """Compare every arm of a pair with its reference on every further test set."""
+    trained = runs.trained_by_digest()
     comparisons: list[FurtherComparison] = []
     refusals: list[Refusal] = []
     for test in dict.fromkeys(item.test for item in runs.tested):
         for arm in runs.arms:
             if arm != runs.reference:
-                found = _compare(runs, arm, test, refusals)
+                found = _compare(runs, trained, arm, test, refusals)
                 comparisons += [found] if found else []
     return tuple(comparisons), tuple(refusals)
 
 
-def _compare(runs: PairRuns, arm: str, test: str, refusals: list[Refusal]) -> FurtherComparison | None:
+def _compare(
+    runs: PairRuns, trained: Mapping[str, Trained], arm: str, test: str, refusals: list[Refusal]
+) -> FurtherComparison | None:
     def refuse(seed: int | None, why: str, *, images: bool = False) -> None:
         what = f"accuracy{' across images' if images else ''} on {test}"
         refusals.append(Refusal(pair=runs.pair, arm=arm, seed=seed, what=what, why=why))
 
-    references, arms = (_by_seed(runs, name, test) for name in (runs.reference, arm))
+    references, arms = (_by_seed(runs, trained, name, test) for name in (runs.reference, arm))
     compared: list[tuple[_Side, _Side]] = []
     for seed in sorted(references.keys() | arms.keys(), key=lambda seed: -1 if seed is None else seed):
-        sides = _sides(runs, references.get(seed), arms.get(seed))
+        sides = _sides(trained, references.get(seed), arms.get(seed))
         if isinstance(sides, str):
             refuse(seed, sides)
         else:
@@ -92,9 +95,10 @@ def _compare(runs: PairRuns, arm: str, test: str, refusals: list[Refusal]) -> Fu
     )
 
 
-def _by_seed(runs: PairRuns, arm: str | None, test: str) -> dict[int | None, Tested]:
+def _by_seed(
+    runs: PairRuns, trained: Mapping[str, Trained], arm: str | None, test: str
+) -> dict[int | None, Tested]:
     """The tests of runs here, by seed; weights that a user named stand beside them and are not compared."""
-    trained = {run.stored.record.digest for run in runs.trained}
     return {
         item.cell.seed: item
         for item in sorted(runs.tested, key=lambda item: item.cell.weights in trained)
@@ -102,11 +106,12 @@ def _by_seed(runs: PairRuns, arm: str | None, test: str) -> dict[int | None, Tes
     }
 
 
-def _sides(runs: PairRuns, reference: Tested | None, arm: Tested | None) -> tuple[_Side, _Side] | str:
+def _sides(
+    trained: Mapping[str, Trained], reference: Tested | None, arm: Tested | None
+) -> tuple[_Side, _Side] | str:
     """Reference and arm with their training, or why they cannot be compared."""
     if reference is None or arm is None:
         return f"{'this arm' if reference else 'the reference'} has no finished test of this seed here"
-    trained = {run.stored.record.digest: run for run in runs.trained}
     run, other = trained.get(reference.cell.weights), trained.get(arm.cell.weights)
     if run is None or other is None:
         return "how the weights were trained is not in this report"

@@ -8,12 +8,12 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from swatbench.report import words
-from swatbench.report.agreement import flat
 from swatbench.report.section import Section
 from swatbench.report.selection import Trained
 from swatbench.report.table import Column, Table, make_table
 from swatbench.report.tables import Row
 from swatbench.spec.cells import Resolution, Speed
+from swatbench.spec.dotted import flat
 from swatbench.spec.recipe import Augmentation, Ema, Recipe
 
 Setting = tuple[str, str]

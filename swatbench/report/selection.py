@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -100,9 +100,13 @@ _CELL: TypeAdapter[TrainFacts | EvaluateFacts | CostFacts] = TypeAdapter(
 )
 
 
+CellT = TypeVar("CellT", TrainFacts, EvaluateFacts, CostFacts)
+ResultT = TypeVar("ResultT", TrainResult, EvaluationResult, CostResult)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trained:
-    """A finished training run.
+class _Finished(Generic[CellT, ResultT]):
+    """A finished record.
 
     Attributes:
         stored: The record on disk.
@@ -111,13 +115,18 @@ class Trained:
     """
 
     stored: Stored
-    cell: TrainFacts
-    result: TrainResult
+    cell: CellT
+    result: ResultT
 
     @property
     def pair(self) -> str:
         """Name of the pair."""
         return self.cell.pair.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained(_Finished[TrainFacts, TrainResult]):
+    """A finished training run."""
 
     @property
     def configuration(self) -> str:
@@ -126,23 +135,8 @@ class Trained:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tested:
-    """A finished test of a trained model on images that it was not trained beside.
-
-    Attributes:
-        stored: The record on disk.
-        cell: What was asked.
-        result: What came out.
-    """
-
-    stored: Stored
-    cell: EvaluateFacts
-    result: EvaluationResult
-
-    @property
-    def pair(self) -> str:
-        """Name of the pair."""
-        return self.cell.pair.name
+class Tested(_Finished[EvaluateFacts, EvaluationResult]):
+    """A finished test of a trained model on images that it was not trained beside."""
 
     @property
     def test(self) -> str:
@@ -156,23 +150,8 @@ class Tested:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """A finished cost measurement.
-
-    Attributes:
-        stored: The record on disk.
-        cell: What was asked.
-        result: What came out.
-    """
-
-    stored: Stored
-    cell: CostFacts
-    result: CostResult
-
-    @property
-    def pair(self) -> str:
-        """Name of the pair."""
-        return self.cell.pair.name
+class Measured(_Finished[CostFacts, CostResult]):
+    """A finished cost measurement."""
 
     @property
     def configuration(self) -> str:

@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -65,8 +65,32 @@ class Machine(Spec):
     """Name of the CUDA device in use."""
 
 
-class TrainCell(Spec):
+class _Cell(Spec):
+    """What all kinds of cells share."""
+
+    _no_facts: ClassVar[dict[str, set[str]]] = {}
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Everything that decides the cell's numbers, as JSON values, for its record and its digest."""
+        return self.model_dump(mode="json", exclude=self._no_facts)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of `facts`."""
+        text = json.dumps(self.facts, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+# The folder that holds the images is where they are, not what they are, which data_digest says; and what else
+# a model is tested on changes no training.
+_NO_PART_OF_TRAINING = {"root", "further_tests", "keep_decoded"}
+
+
+class TrainCell(_Cell):
     """One training run."""
+
+    _no_facts: ClassVar[dict[str, set[str]]] = {"data": _NO_PART_OF_TRAINING}
 
     kind: Literal["train"] = "train"
     pair: dict[str, Any]
@@ -87,16 +111,6 @@ class TrainCell(Spec):
     threads: int
     deterministic: bool
     protocol_version: int = PROTOCOL_VERSION
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """Everything that decides the cell's numbers, as JSON values, for its record and its digest."""
-        return self.model_dump(mode="json", exclude={"data": _NO_PART_OF_TRAINING})
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of `facts`."""
-        return _digest(self.facts)
 
     @property
     def id(self) -> str:
@@ -130,8 +144,10 @@ class NamedWeights:
     preparation: dict[str, Any]
 
 
-class EvaluateCell(Spec):
+class EvaluateCell(_Cell):
     """One model on one test set that it was not trained beside."""
+
+    _no_facts: ClassVar[dict[str, set[str]]] = {"data": _NO_PART_OF_TRAINING, "test": {"root"}}
 
     kind: Literal["evaluate"] = "evaluate"
     pair: dict[str, Any]
@@ -151,16 +167,6 @@ class EvaluateCell(Spec):
     protocol_version: int = PROTOCOL_VERSION
 
     @property
-    def facts(self) -> dict[str, Any]:
-        """Everything that decides the cell's numbers, as JSON values, for its record and its digest."""
-        return self.model_dump(mode="json", exclude={"data": _NO_PART_OF_TRAINING, "test": {"root"}})
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of `facts`."""
-        return _digest(self.facts)
-
-    @property
     def id(self) -> str:
         """Name of the cell's folder."""
         seed = "" if self.seed is None else f"-seed{self.seed}"
@@ -168,8 +174,11 @@ class EvaluateCell(Spec):
         return f"{_safe(self.pair['name'])}-{self.arm}{seed}-on-{test}-{self.digest[:10]}"
 
 
-class CostCell(Spec):
+class CostCell(_Cell):
     """The cost of one pair's arms, measured interleaved."""
+
+    # `threads` is the resolved number, so null and that number in `cost` ask for the same.
+    _no_facts: ClassVar[dict[str, set[str]]] = {"cost": {"threads"}}
 
     kind: Literal["cost"] = "cost"
     pair: dict[str, Any]
@@ -183,17 +192,6 @@ class CostCell(Spec):
     protocol_version: int = PROTOCOL_VERSION
 
     @property
-    def facts(self) -> dict[str, Any]:
-        """Everything that decides the cell's numbers, as JSON values, for its record and its digest."""
-        # `threads` is the resolved number, so null and that number in `cost` ask for the same.
-        return self.model_dump(mode="json", exclude={"cost": {"threads"}})
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of `facts`."""
-        return _digest(self.facts)
-
-    @property
     def id(self) -> str:
         """Name of the cell's folder."""
         return f"{self.pair['name']}-cost-{self.digest[:10]}"
@@ -201,15 +199,6 @@ class CostCell(Spec):
 
 Cell = Annotated[TrainCell | EvaluateCell | CostCell, Field(discriminator="kind")]
 
-# The folder that holds the images is where they are, not what they are, which data_digest says; and what else
-# a model is tested on changes no training.
-_NO_PART_OF_TRAINING = {"root", "further_tests", "keep_decoded"}
-
 
 def _safe(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:100].strip("-.")
-
-
-def _digest(value: object) -> str:
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -79,12 +79,7 @@ def training_macs(pair: Pair, parts: tuple[str, ...], recipe: Recipe, train_imag
         The estimate, or None where `forward_macs` has none.
     """
     forward = forward_macs(pair, parts)
-    steps = train_images // recipe.batch_size
-    return (
-        None
-        if forward is None
-        else TRAINING_FACTOR * forward * steps * recipe.batch_size * recipe.total_epochs
-    )
+    return None if forward is None else TRAINING_FACTOR * forward * recipe.images_seen(train_images)
 
 
 def _linear(positions: int, inputs: int, outputs: int) -> int:

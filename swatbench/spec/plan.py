@@ -4,7 +4,6 @@ from dataclasses import asdict, dataclass
 
 from swatbench.spec.catalog import PAIRS, parts_of
 from swatbench.spec.estimate import forward_macs, training_macs
-from swatbench.spec.recipe import Recipe
 from swatbench.spec.suite import Suite
 
 
@@ -46,7 +45,7 @@ def plan(suite: Suite) -> tuple[Planned, ...]:
             pair=pair,
             arm=arm,
             seed=seed,
-            images_seen=_images_seen(recipes[pair], images),
+            images_seen=recipes[pair].images_seen(images),
             forward_macs=forward_macs(suite.row(pair), parts_of(PAIRS[pair], arm)),
             training_macs=training_macs(suite.row(pair), parts_of(PAIRS[pair], arm), recipes[pair], images),
         )
@@ -54,7 +53,3 @@ def plan(suite: Suite) -> tuple[Planned, ...]:
         for seed in suite.seeds
         for arm in suite.arms
     )
-
-
-def _images_seen(recipe: Recipe, images: int) -> int:
-    return recipe.total_epochs * (images // recipe.batch_size) * recipe.batch_size

@@ -147,6 +147,14 @@ class Recipe(Spec):
         """Passes over the training images, cool-down included."""
         return self.epochs + self.cooldown_epochs
 
+    def images_seen(self, train_images: int) -> int:
+        """Training images seen in a run, counted with repetition.
+
+        Args:
+            train_images: Images of the training split; what fills no batch is left out of an epoch.
+        """
+        return self.total_epochs * (train_images // self.batch_size) * self.batch_size
+
     @property
     def peak_learning_rate(self) -> float:
         """The peak learning rate for `batch_size`, by the stated rule."""

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
-from swatbench.store.files import RECORD
+from swatbench.store.files import RECORD, SAFE
 from swatbench.store.live import LIVE, Live, read_live
 
 SILENT_S = 1800.0
@@ -25,7 +25,6 @@ SILENT_S = 1800.0
 
 State = Literal["done", "running", "interrupted", "failed", "waiting"]
 
-SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}\Z")
 _CELL = re.compile(
     r"(?P<pair>.+?)-(?:cost|(?P<arm>\w+?)(?:-seed(?P<seed>\d+))?(?:-on-(?P<test>.+))?)-[0-9a-f]{10}\Z"
 )

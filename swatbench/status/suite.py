@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from swatbench.status import words
-from swatbench.status.cell import SAFE, CellStatus, State, cell_status
+from swatbench.status.cell import CellStatus, State, cell_status
 from swatbench.status.left import time_left
 from swatbench.store.asked import read_asked
-from swatbench.store.files import RECORD, read_suite
+from swatbench.store.files import RECORD, SAFE, read_suite
 from swatbench.store.lock import LOCK
 
 STATES: tuple[State, ...] = ("done", "running", "interrupted", "failed", "waiting")

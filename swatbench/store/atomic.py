@@ -49,22 +49,38 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     Raises:
         StoreError: The folder or the file cannot be written, with the path and what to do.
     """
-    temporary = path.with_name(f".{path.name}.{uuid4().hex[:12]}{TEMPORARY}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("xb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except BaseException:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
-            raise
-        sync_folder(path.parent)
+        with replaced(path) as temporary, temporary.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
     except OSError as error:
         raise refused(error, path, "written") from error
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[Path]:
+    """A name for a file that takes the path's own at the end of the block, and goes if anything fails.
+
+    Args:
+        path: The file; its folder is there.
+
+    Yields:
+        A path beside it that no file has.
+
+    Raises:
+        OSError: The file was not made, or cannot be renamed.
+    """
+    temporary = path.with_name(f".{path.name}.{uuid4().hex[:12]}{TEMPORARY}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:

@@ -27,6 +27,7 @@ __all__ = [
     "PREDICTIONS",
     "PREDICTIONS_RAW",
     "RECORD",
+    "SAFE",
     "SAMPLES",
     "Listing",
     "Stored",
@@ -45,7 +46,8 @@ PREDICTIONS = "predictions.npz"
 PREDICTIONS_RAW = "predictions-raw.npz"
 SAMPLES = "samples.npz"
 
-_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}\Z")
+SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}\Z")
+"""Names that may be a folder's; no other is looked for or made."""
 
 
 def cell_folder(results: Path, suite: str, machine: str, cell_id: str) -> Path:
@@ -61,7 +63,7 @@ def cell_folder(results: Path, suite: str, machine: str, cell_id: str) -> Path:
         ValueError: A name is no safe folder name.
     """
     for name in (suite, machine, cell_id):
-        if not _SAFE.match(name):
+        if not SAFE.match(name):
             raise ValueError(f"{name!r} is no folder name: letters, digits, '.', '_' and '-' only")
     return results / suite / machine / cell_id
 
@@ -185,7 +187,7 @@ def read_suite(results: Path, suite: str) -> Listing:
         StoreError: The suite has no folder of results; the nearest names are given.
     """
     root = results / suite
-    if not _SAFE.match(suite) or not root.is_dir():
+    if not SAFE.match(suite) or not root.is_dir():
         raise StoreError(
             f"There are no results of suite {suite!r}.", where=str(results), fix=_known(results, suite)
         )
@@ -230,7 +232,7 @@ def finished_record(folder: Path, digest: str) -> Record | None:
 
 def _check_place(folder: Path) -> None:
     for name in (folder.parent.name, folder.name):
-        if not _SAFE.match(name):
+        if not SAFE.match(name):
             raise damaged(folder / RECORD, f"its folder's name {name!r} is none that swatbench writes")
 
 

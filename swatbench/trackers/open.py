@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from swatbench.errors import MachineError
+from swatbench.errors import MachineError, first_line
 from swatbench.trackers.background import Background
 from swatbench.trackers.services import SERVICES, restrain
 from swatbench.trackers.tensorboard import TensorBoard
@@ -102,12 +102,9 @@ class _Several:
     def _drop_failed(self) -> None:
         for tracker in [one for one in self._trackers if one.failure is not None]:
             self._trackers.remove(tracker)
-            self._on_note(f"{tracker.name} is switched off: {_reason(tracker.failure)}")
-
-
-def _reason(failure: Exception | None) -> str:
-    lines = str(failure).strip().splitlines()
-    return lines[0][:_REASON_CHARACTERS] if lines else type(failure).__name__
+            assert tracker.failure is not None
+            reason = first_line(tracker.failure)[:_REASON_CHARACTERS]
+            self._on_note(f"{tracker.name} is switched off: {reason}")
 
 
 def _missing(name: str) -> MachineError:

@@ -9,13 +9,14 @@ Source: the documentation of wandb 0.31, mlflow-skinny 3.17 and trackio 0.43.
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from io import StringIO
 from types import MappingProxyType, ModuleType
 from typing import Any
 from uuid import uuid4
 
+from swatbench.spec.dotted import flat
 from swatbench.trackers.tracker import Session, Tracker
 
 _MLFLOW_BATCH = 100
@@ -84,7 +85,7 @@ class MLflow:
         self._mlflow.end_run()
 
     def _describe(self, config: Mapping[str, Any]) -> None:
-        params = [(key, str(value)[:_MLFLOW_CHARACTERS]) for key, value in _leaves(config)]
+        params = [(key, str(value)[:_MLFLOW_CHARACTERS]) for key, value in flat(config).items()]
         for first in range(0, len(params), _MLFLOW_BATCH):
             self._mlflow.log_params(dict(params[first : first + _MLFLOW_BATCH]), run_id=self._run_id)
 
@@ -135,12 +136,3 @@ def restrain() -> None:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-
-
-def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The values of nested mappings, under names as `recipe.epochs`."""
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value

@@ -19,10 +19,10 @@ from typing import Any, BinaryIO
 import torch
 
 from swatbench.errors import CheckpointError
+from swatbench.out_of_memory import out_of_memory
 from swatbench.store.atomic import replacing
 from swatbench.store.record import CurvePoint
 from swatbench.store.refusal import refused
-from swatbench.train.out_of_memory import out_of_memory
 
 REMEDY = "Delete the folder to train this cell from the start."
 """What a user can do about checkpoints of which none can be used."""

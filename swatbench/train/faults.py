@@ -6,8 +6,8 @@ Letters: b images in a micro-batch, K classes.
 from torch import Tensor
 from torch.func import functional_call
 
+from swatbench.out_of_memory import largest_batch, let_go, memory_error, out_of_memory
 from swatbench.precision import autocast
-from swatbench.train.out_of_memory import largest_batch, let_go, memory_error, out_of_memory
 from swatbench.train.step import Stepper
 
 

@@ -20,7 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from swatbench.errors import CheckpointError, StoreError
-from swatbench.store.atomic import TEMPORARY, sync_folder
+from swatbench.store.atomic import TEMPORARY, replaced, sync_folder
 from swatbench.store.record import CurvePoint
 from swatbench.store.refusal import refused
 from swatbench.train.checkpoint import (
@@ -202,18 +202,11 @@ def _link(path: Path, name: Path) -> None:
     """Give a file a second name in one step, or copy it where the file system has no hard links."""
     if name.exists() and name.samefile(path):
         return
-    temporary = name.with_name(f".{name.name}{TEMPORARY}")
-    try:
+    with replaced(name) as temporary:
         try:
             os.link(path, temporary)
         except OSError:
             _copy(path, temporary)
-        temporary.replace(name)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
-    sync_folder(name.parent)
 
 
 def _copy(path: Path, name: Path) -> None:

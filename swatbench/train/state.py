@@ -8,11 +8,11 @@ from typing import Any
 from torch import nn
 
 from swatbench.errors import CheckpointError, SwatbenchError
+from swatbench.out_of_memory import out_of_memory
 from swatbench.progress import Progress
 from swatbench.store.record import CurvePoint
-from swatbench.train.checkpoint import Checkpoint
+from swatbench.train.checkpoint import REMEDY, Checkpoint
 from swatbench.train.epoch import Tally, TrainingStopped
-from swatbench.train.out_of_memory import out_of_memory
 from swatbench.train.retention import Retention
 from swatbench.train.step import Stepper
 
@@ -88,7 +88,7 @@ class RunState:
             raise CheckpointError(
                 "The checkpoint is of another model.",
                 where=str(self._retention.folder),
-                fix="Delete the folder to train this cell from the start.",
+                fix=REMEDY,
             ) from error
         self.curve, self.resumed = found.curve, found.resumed + 1
         assert found.step == len(found.curve) * steps_per_epoch + len(found.losses), (
@@ -130,13 +130,7 @@ class RunState:
 
     def _found(self) -> Checkpoint | None:
         """The newest whole checkpoint that the first process finds, on all of them."""
-        world, found = self._stepper.world, None
-        if world.first:
-            try:
-                found = self._retention.load(self._digest, self._listener.note)
-            except SwatbenchError as error:
-                found = error
-        found = world.from_first(found)
+        found = self._stepper.world.by_first(lambda: self._retention.load(self._digest, self._listener.note))
         if isinstance(found, SwatbenchError):
             raise found
         return found

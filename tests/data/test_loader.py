@@ -370,7 +370,7 @@ def test_the_order_of_a_stream_follows_from_the_number_of_workers(shards):
 def test_streams_need_a_shard_a_process(shards):
     with pytest.raises(DataError, match="4 shards for 8 processes"):
         train(shards, world=World(rank=0, size=8), batch_size=8, micro=1)
-    assert train(shards, workers=7, world=World(rank=0, size=2))._workers.count == 2
+    assert train(shards, workers=7, world=World(rank=0, size=2))._changes.workers.count == 2
 
 
 @pytest.mark.parametrize("workers", [0, 1])

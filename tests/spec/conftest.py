@@ -32,16 +32,10 @@ def suite() -> Suite:
 
 
 @pytest.fixture
-def machine() -> Machine:
+def machine(speed: Speed) -> Machine:
     return Machine(
         resolution=Resolution(device="cpu", precision="fp32", fused_attention=False, data_digest="a" * 64),
-        speed=Speed(
-            tf32=False,
-            channels_last=False,
-            compile="none",
-            fused_optimizer=True,
-            gradient_checkpointing=False,
-        ),
+        speed=speed,
         num_classes=10,
     )
 

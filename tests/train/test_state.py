@@ -5,6 +5,7 @@ import pytest
 
 from swatbench.errors import CheckpointError, StoreError
 from swatbench.train.state import Listener, RunState
+from swatbench.world import World
 
 ERRORS = [
     CheckpointError("The checkpoint is another cell's.", where="newest.ckpt"),
@@ -12,13 +13,10 @@ ERRORS = [
 ]
 
 
-class Relayed:
+class Relayed(World):
     """Two processes' world in one: what the first one says is kept, pickled, for the second."""
 
     said = b""
-
-    def __init__(self, *, first):
-        self.first = first
 
     def from_first(self, value):
         if self.first:
@@ -28,7 +26,7 @@ class Relayed:
 
 
 def run_state(*, first, load):
-    stepper = SimpleNamespace(world=Relayed(first=first))
+    stepper = SimpleNamespace(world=Relayed(rank=0 if first else 1, size=2))
     retention = SimpleNamespace(load=load, folder="checkpoints")
     listener = Listener(progress=print, epoch=print, begin=print, note=print)
     return RunState(stepper, retention, every_s=1.0, digest="d" * 64, listener=listener)

@@ -1,4 +1,4 @@
-"""Memory that ran out while training: recognised, and answered with a micro-batch that fits.
+"""Memory that ran out: recognised, and while training answered with a micro-batch that fits.
 
 On a CPU the system may end the process instead, before any error is raised; its parent then tells of it.
 """
@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import torch
 
-from swatbench.errors import MachineError
+from swatbench.errors import MachineError, first_line
 
 _OUT_OF_MEMORY = re.compile(
     r"DefaultCPUAllocator|can't allocate memory|std::bad_alloc"
@@ -76,7 +76,7 @@ def memory_error(error: BaseException, *, micro_batch_size: int, fits: int | Non
         micro_batch_size: Images in one forward pass, which did not fit.
         fits: What `largest_batch` found.
     """
-    reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+    reason = first_line(error)
     where = "recipe.micro_batch_size"
     if fits is None:
         return MachineError(

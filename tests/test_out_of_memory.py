@@ -7,13 +7,13 @@ import weakref
 import pytest
 import torch
 
-from swatbench.train.out_of_memory import largest_batch, let_go, memory_error, out_of_memory
+from swatbench.out_of_memory import largest_batch, let_go, memory_error, out_of_memory
 
 TRAIN_IN_LITTLE_MEMORY = """
 import resource
 from pathlib import Path
 import torch
-from swatbench.train.out_of_memory import largest_batch, let_go, memory_error, out_of_memory
+from swatbench.out_of_memory import largest_batch, let_go, memory_error, out_of_memory
 
 torch.set_num_threads(1)
 model = torch.nn.Sequential(torch.nn.Linear(64, 16_384), torch.nn.GELU(), torch.nn.Linear(16_384, 2))
