@@ -94,8 +94,10 @@ WAYS = {
 
 
 def lose(world, *, way, how):
+    world.gather("here")  # A group that is still forming fails in other words.
     if world.rank == (0 if way == "from_first" else 1):
         if how == "killed":
+            time.sleep(0.5)
             os.kill(os.getpid(), signal.SIGKILL)
         time.sleep(3)
         return None
