@@ -23,9 +23,10 @@ from torch import nn
 
 from swatbench.data_speed import training_step
 from swatbench.measure.calls import LEARNING_RATE
+from swatbench.measure.condition import Condition
 from swatbench.measure.latency import Samples, interleave, wall_stopwatch
 from swatbench.measure.machine import resolve_device, resolve_precision, threads
-from swatbench.measure.memory import peak_bytes
+from swatbench.measure.memory import measure_memory
 from swatbench.models.build import build_model
 from swatbench.spec.catalog import find_model, parts_of
 from swatbench.spec.cells import Resolution, Speed, TrainCell
@@ -218,15 +219,20 @@ def _changed(cell: TrainCell, changes: Changes) -> TrainCell:
 def _memory_ratio(cell: TrainCell, cpu_threads: int) -> float:
     """Peak memory of training steps with gradient checkpointing over that without."""
     side = cell.pair["img_size"]
+    condition = Condition(
+        batch_size=cell.micro_batch_size,
+        input_size=(3, side, side),
+        num_classes=10,
+        device=cell.resolution.device,
+        precision=cell.resolution.precision,
+        threads=cpu_threads,
+    )
     with_it, without = (
-        peak_bytes(
+        measure_memory(
             partial(_build, cell.pair, cell.parts, cell.resolution.fused_attention, checkpointing),
-            input_shape=(cell.micro_batch_size, 3, side, side),
-            device=cell.resolution.device,
-            precision=cell.resolution.precision,
-            training=True,
-            threads=cpu_threads,
-        )
+            condition=condition,
+            protocol="training",
+        ).peak_bytes
         for checkpointing in (True, False)
     )
     return with_it / without

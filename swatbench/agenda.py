@@ -1,19 +1,24 @@
 """The agenda of a run: the cells of a suite on this machine, where each belongs, and what is still to do."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from swatbench.errors import SuiteError
 from swatbench.job import Job
 from swatbench.spec.catalog import PAIRS
 from swatbench.spec.cells import ELSEWHERE, CostCell, EvaluateCell, Machine, NamedWeights, TrainCell
 from swatbench.spec.estimate import forward_macs
+from swatbench.spec.execution import Execution
 from swatbench.spec.expand import expand, named_cells
-from swatbench.spec.suite import Suite
+from swatbench.spec.suite import ProfileSuite, Suite
 from swatbench.store.asked import write_asked
 from swatbench.store.files import RECORD, cell_folder, finished_record
 from swatbench.store.provenance import environment, usable_cores
 from swatbench.store.record import Environment
+
+SINGLE = "models"
+"""Name, in place of a suite's, of the folder that measurements of single models lie in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +34,7 @@ class Agenda:
         named: Names of the folders of weights that the user named.
     """
 
-    suite: Suite
+    suite: Suite | ProfileSuite
     folder: Path
     environment: Environment
     jobs: tuple[Job, ...]
@@ -51,7 +56,13 @@ class Agenda:
 
 
 def make_agenda(
-    suite: Suite, machine: Machine, *, results: Path, weights: str | None, named: NamedWeights | None
+    suite: Suite | ProfileSuite,
+    machine: Machine,
+    *,
+    results: Path,
+    weights: str | None = None,
+    named: NamedWeights | None = None,
+    trace: Path | None = None,
 ) -> Agenda:
     """Give every cell of a suite its place.
 
@@ -61,13 +72,19 @@ def make_agenda(
         results: Root of all results.
         weights: What the user wants tested, in place of training; None for the suite's cells.
         named: What that is.
+        trace: Folder for traces of the cost cells; None for none.
 
     Raises:
         SuiteError: The machine's processes cannot share a batch.
     """
     here = environment(machine.accelerator)
     cells = expand(suite, machine, cores=usable_cores())
-    asked = cells if named is None else named_cells(suite, machine, named)
+    if named is None:
+        asked = cells
+    elif isinstance(suite, Suite):
+        asked = named_cells(suite, machine, named)
+    else:
+        raise SuiteError("This suite has no images to test weights on.", fix="Name a suite that trains.")
     folders = {
         cell.digest: cell_folder(results, suite.name, here.machine, cell.id) for cell in (*cells, *asked)
     }
@@ -80,6 +97,7 @@ def make_agenda(
             execution=suite.execution,
             workers=machine.workers,
             weights=_source(cell, folders, weights),
+            trace=trace,
         )
         for cell in asked
     )
@@ -90,6 +108,32 @@ def make_agenda(
         jobs=jobs,
         cells=tuple(cell.id for cell in cells),
         named=() if named is None else tuple(cell.id for cell in asked),
+    )
+
+
+def single_jobs(
+    cells: Sequence[CostCell], machine: Machine, *, results: Path, trace: Path | None
+) -> tuple[Job, ...]:
+    """The measurements of models that a user names, which no suite asks for.
+
+    Args:
+        cells: The measurements.
+        machine: What the machine decided.
+        results: Root of all results.
+        trace: Folder for traces; None for none.
+    """
+    here = environment(machine.accelerator)
+    return tuple(
+        Job(
+            suite=SINGLE,
+            cell=cell,
+            folder=cell_folder(results, SINGLE, here.machine, cell.id),
+            environment=here,
+            execution=Execution(),
+            workers=0,
+            trace=trace,
+        )
+        for cell in cells
     )
 
 

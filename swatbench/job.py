@@ -22,6 +22,7 @@ class Job:
         environment: Where it runs.
         execution: What of the suite's execution is no part of the cell: checkpoints, trackers, patience.
         workers: Processes that decode images for one training process.
+        trace: Folder that a cost cell leaves traces in; None for none.
         weights: Where an evaluate cell's weights are: the folder of the training run, a file, or what timm
             knows them by.
     """
@@ -33,6 +34,7 @@ class Job:
     execution: Execution
     workers: int
     weights: str | None = None
+    trace: Path | None = None
 
 
 def record_of(

@@ -10,15 +10,16 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from swatbench.agenda import Agenda, make_agenda, to_evaluate, to_measure, to_train
+from swatbench.agenda import Agenda, make_agenda, single_jobs, to_evaluate, to_measure, to_train
 from swatbench.errors import MachineError, StoreError
 from swatbench.job import Job, failed_record, now
 from swatbench.processes import ProcessDiedError, Say, Task, ask, context, run_tasks
-from swatbench.spec.cells import Machine, NamedWeights
-from swatbench.spec.suite import Suite
-from swatbench.store.files import RECORD, finished_record, read_record, write_record
+from swatbench.spec.cells import CostCell, Machine, NamedWeights
+from swatbench.spec.request import ProfileRequest
+from swatbench.spec.suite import ProfileSuite, Suite
+from swatbench.store.files import RECORD, Stored, finished_record, read_record, write_record
 from swatbench.store.lock import only_run
 from swatbench.store.record import Record
 from swatbench.watcher import Outcome, Watcher, outcome
@@ -29,7 +30,13 @@ PRELOAD = "swatbench.cell.record"
 
 
 def run_suite(
-    suite: Suite, *, results: Path, watch: Watcher, weights: str | None = None, model: str | None = None
+    suite: Suite | ProfileSuite,
+    *,
+    results: Path,
+    watch: Watcher,
+    weights: str | None = None,
+    model: str | None = None,
+    trace: Path | None = None,
 ) -> Outcome | None:
     """Run every cell of a suite that has no finished record yet, or only test weights that a user names.
 
@@ -43,6 +50,7 @@ def run_suite(
         watch: Told how it goes.
         weights: A file, timm's name with its tag, or a Hub id: then these are tested, and nothing is trained.
         model: Name of the catalogue's model that a file's weights are of, where no record says so.
+        trace: Folder that cost cells leave traces in; None for none.
 
     Returns:
         How it ended; None on all but the first of several processes.
@@ -52,7 +60,7 @@ def run_suite(
         MachineError: The device that the suite asks for is not here, or a process lost the others.
         StoreError: Results cannot be written, or another run of the suite is under way here.
     """
-    agenda_of = partial(make_agenda, suite, results=results, weights=weights)
+    agenda_of = partial(make_agenda, suite, results=results, weights=weights, trace=trace)
     world = world_of()
     if world.size > 1:
         return _run_together(world, suite, agenda_of, weights=weights, model=model, watch=watch)
@@ -69,7 +77,7 @@ def run_suite(
 
 def _run_together(
     world: World,
-    suite: Suite,
+    suite: Suite | ProfileSuite,
     agenda_of: Callable[..., Agenda],
     *,
     weights: str | None,
@@ -102,36 +110,32 @@ def _begin(agenda: Agenda, watch: Watcher) -> list[Job]:
     return todo
 
 
-def profile(
-    name: str,
-    *,
-    batch: int,
-    device: Literal["auto", "cpu", "cuda"],
-    precision: Literal["auto", "fp32", "bf16", "fp16"],
-    threads: int | None,
-    on_stage: Callable[[str], None],
-) -> dict[str, Any]:
-    """Count and measure one model of the catalogue.
+def profile_models(
+    request: ProfileRequest, *, results: Path, watch: Watcher, trace: Path | None = None
+) -> tuple[Stored, ...]:
+    """Measure the models that a user names, anew each time; a record from before is replaced.
 
     Args:
-        name: A pair, or an arm of it, as `swat_deit_ti`.
-        batch: Images in one call.
-        device: Where to measure.
-        precision: Autocast type.
-        threads: CPU threads; None for all cores.
-        on_stage: Told what begins, in a few words.
+        request: The models and how to measure them.
+        results: Root of all results.
+        watch: Told how it goes.
+        trace: Folder that traces are left in; None for none.
 
     Returns:
-        The keys of `measure.cost.Profile`.
+        One record for each mode, precision and layout, failed ones included.
 
     Raises:
-        ModelError: There is no such model, or it cannot be counted.
-        MachineError: The device is not here, or its memory ran out.
+        ModelError: A model is unknown, cannot be built, or does not take the input.
+        MachineError: The device is not here.
+        StoreError: Results cannot be written, or another measurement is under way here.
     """
-    asked = partial(
-        _in_process_profile, name, batch=batch, device=device, precision=precision, threads=threads
-    )
-    return _ask(asked, on_stage)
+    machine, cells = _ask(partial(_in_process_cells, request))
+    jobs = single_jobs(cells, machine, results=results, trace=trace)
+    with only_run(jobs[0].folder.parent):
+        watch.begin([job.cell for job in jobs], 0, jobs[0].environment)
+        records = _run_jobs(jobs, 1, watch)
+    folders = {job.cell.id: job.folder for job in jobs}
+    return tuple(Stored(record=record, folder=folders[record.cell_id]) for record in records)
 
 
 def _ask(call: Callable[[Say], Any], on_stage: Callable[[str], None] = lambda stage: None) -> Any:  # noqa: ARG005
@@ -142,13 +146,13 @@ def _ask(call: Callable[[Say], Any], on_stage: Callable[[str], None] = lambda st
 
 
 def _in_process_resolve(
-    suite: Suite, weights: str | None, model: str | None, _: Say
+    suite: Suite | ProfileSuite, weights: str | None, model: str | None, _: Say
 ) -> tuple[Machine, NamedWeights | None]:
     return _resolve(suite, weights, model, ALONE)
 
 
 def _resolve(
-    suite: Suite, weights: str | None, model: str | None, world: World
+    suite: Suite | ProfileSuite, weights: str | None, model: str | None, world: World
 ) -> tuple[Machine, NamedWeights | None]:
     """What the machine decides about the suite, and about the weights that the user named."""
     from swatbench.cell.machine import resolve
@@ -161,10 +165,10 @@ def _resolve(
     return machine, find_weights(weights, model)
 
 
-def _in_process_profile(name: str, say: Say, **asked: Any) -> dict[str, Any]:
-    from swatbench.cell.cost import profile_by_name
+def _in_process_cells(request: ProfileRequest, _: Say) -> tuple[Machine, tuple[CostCell, ...]]:
+    from swatbench.cell.named import cells_of
 
-    return profile_by_name(name, **asked, on_stage=say).as_dict()
+    return cells_of(request)
 
 
 def _in_process_cell(job: Job, say: Say) -> None:

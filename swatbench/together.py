@@ -22,7 +22,7 @@ from swatbench.job import Job
 from swatbench.measure.machine import resolve_device
 from swatbench.out_of_memory import free_memory
 from swatbench.spec.cells import Machine, NamedWeights
-from swatbench.spec.suite import Suite
+from swatbench.spec.suite import ProfileSuite, Suite
 from swatbench.store.lock import only_run
 from swatbench.store.record import Record
 from swatbench.train.epoch import TrainingStopped
@@ -53,7 +53,7 @@ class Done:
 @contextmanager
 def run_together(
     world: World,
-    suite: Suite,
+    suite: Suite | ProfileSuite,
     *,
     agenda_of: Callable[..., Agenda],
     resolve: Callable[[World], tuple[Machine, NamedWeights | None]],

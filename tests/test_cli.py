@@ -125,14 +125,6 @@ def test_a_baseline_is_told_to_have_no_class_token_and_no_structure():
     assert (told["geometry"], told["registered_as"]) == (None, None)
 
 
-def test_profile_has_the_promised_keys():
-    told = json.loads(swatbench("profile", "--model", "swat_mixer_mini", "--batch", "2", "--json").stdout)
-    keys = "model params macs latency_s images_per_s peak_bytes batch device dtype"
-    assert list(told) == keys.split()
-    assert (told["model"], told["params"], told["batch"]) == ("swat_mixer_mini", 163_386, 2)
-    assert told["images_per_s"] == pytest.approx(told["batch"] / told["latency_s"])
-
-
 def test_doctor_finds_this_machine_in_order():
     names = {finding["name"] for finding in json.loads(swatbench("doctor", "--json").stdout)}
     assert {"torch", "CUDA", "fused attention", "TensorBoard", "CPU threads", "disk"} <= names

@@ -16,7 +16,8 @@ from swatbench.data.transforms import check_augmentation
 from swatbench.measure.machine import resolve_device, resolve_precision, resolve_switches
 from swatbench.models.build import build_model
 from swatbench.spec.cells import Machine, Resolution
-from swatbench.spec.suite import Suite
+from swatbench.spec.execution import Execution
+from swatbench.spec.suite import ProfileSuite, Suite
 from swatbench.store.provenance import usable_cores
 from swatbench.trackers.open import require_trackers
 from swatbench.train.optim import check_recipe
@@ -26,7 +27,9 @@ MOST_WORKERS = 16
 """Processes that decode images for one training process, where the suite leaves their number open."""
 
 
-def resolve(suite: Suite, world: World, *, dataset: Dataset | FileDataset | None = None) -> Machine:
+def resolve(
+    suite: Suite | ProfileSuite, world: World, *, dataset: Dataset | FileDataset | None = None
+) -> Machine:
     """Decide what the suite leaves to the machine, and look at everything that training would fail on.
 
     Args:
@@ -39,29 +42,49 @@ def resolve(suite: Suite, world: World, *, dataset: Dataset | FileDataset | None
         SuiteError: An optimizer or an augmentation is unknown.
         MachineError: The device that the suite asks for is not here.
     """
-    device = resolve_device(suite.execution.device)
+    if isinstance(suite, ProfileSuite):
+        return resolve_cost(suite.execution, num_classes=suite.num_classes)
+    decided = resolve_cost(suite.execution, num_classes=1)
     for pair in suite.pairs:
         recipe = suite.recipe_of(pair)
         check_recipe(recipe)
         check_augmentation(recipe.augmentation)
     require_trackers(suite.execution.trackers)
-    speed = resolve_switches(suite.execution, device)
     dataset = load_dataset(suite.data) if dataset is None else dataset
     if isinstance(dataset, FileDataset):
         for test in suite.data.further_tests:
             open_test_set(test, dataset)
-    fused = suite.execution.fused_attention
+    return decided.model_copy(
+        update={
+            "resolution": decided.resolution.model_copy(update={"data_digest": dataset.digest}),
+            "num_classes": len(dataset.classes),
+            "processes": world.size,
+            "workers": workers_of(suite, _beside(suite, world), in_memory=isinstance(dataset, Dataset)),
+        }
+    )
+
+
+def resolve_cost(execution: Execution, *, num_classes: int) -> Machine:
+    """Decide what is left to the machine where nothing is trained.
+
+    Args:
+        execution: Device, precision and attention that are asked for.
+        num_classes: Classes of the logits.
+
+    Raises:
+        MachineError: The device that is asked for is not here.
+    """
+    device = resolve_device(execution.device)
+    fused = execution.fused_attention
     return Machine(
         resolution=Resolution(
             device=device,
-            precision=resolve_precision(suite.execution.precision, device),
+            precision=resolve_precision(execution.precision, device),
             fused_attention=device == "cuda" if fused == "auto" else fused,
-            data_digest=dataset.digest,
+            data_digest=None,
         ),
-        speed=speed,
-        num_classes=len(dataset.classes),
-        processes=world.size,
-        workers=workers_of(suite, _beside(suite, world), in_memory=isinstance(dataset, Dataset)),
+        speed=resolve_switches(execution, device),
+        num_classes=num_classes,
         accelerator=torch.cuda.get_device_name() if device == "cuda" else None,
     )
 

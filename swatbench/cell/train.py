@@ -21,8 +21,9 @@ from swatbench.models.digests import initial_digests
 from swatbench.processes import Say
 from swatbench.spec.cells import TrainCell
 from swatbench.store.atomic import write_bytes_atomic
-from swatbench.store.files import CURVE, PREDICTIONS, PREDICTIONS_RAW, write_arrays, write_curve
+from swatbench.store.files import CURVE, PREDICTIONS, PREDICTIONS_RAW, write_arrays
 from swatbench.store.record import Evaluated, TrainResult
+from swatbench.store.rows import write_rows
 from swatbench.train.batches import TestBatches, TrainBatches
 from swatbench.train.evaluate import Evaluation, evaluate
 from swatbench.train.loop import FitResult, fit
@@ -154,7 +155,7 @@ def _write(
     _save(job.folder / WEIGHTS, model)
     if trained.average is not None:
         _save(job.folder / AVERAGE, trained.average)
-    written, evaluated = {CURVE: write_curve(job.folder, trained.curve)}, []
+    written, evaluated = {CURVE: write_rows(job.folder, CURVE, trained.curve)}, []
     for (weights, score), file in zip(scores.items(), (PREDICTIONS, PREDICTIONS_RAW), strict=False):
         written[file] = write_arrays(job.folder, file, score.predictions)
         evaluated.append(score.record(weights, file))

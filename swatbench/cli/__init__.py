@@ -1,5 +1,6 @@
 """The commands: each one parses its arguments and makes one call."""
 
+import os
 import signal
 import sys
 from io import TextIOWrapper
@@ -8,6 +9,8 @@ from typing import NoReturn
 import typer
 
 from swatbench.cli import catalogue, machine, results, suites
+from swatbench.cli.profile import profile
+from swatbench.cli.trace import trace
 from swatbench.errors import StoreError, SwatbenchError
 
 INTERRUPTED, PIPE_CLOSED, TERMINATED = 130, 141, 143
@@ -26,7 +29,8 @@ app = typer.Typer(
 
 for command in (
     suites.run,
-    catalogue.profile,
+    profile,
+    trace,
     results.report,
     results.status,
     catalogue.models,
@@ -39,6 +43,8 @@ for command in (
 def main() -> None:
     """Run the command line; a user's mistake ends with one message and its exit code."""
     signal.signal(signal.SIGTERM, _on_sigterm)
+    # Or the profiler's library writes to standard error that there is no card; read when torch is loaded.
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without × or → must not end the program

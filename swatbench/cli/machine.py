@@ -17,9 +17,9 @@ def doctor(
     """Say what this machine has, and what is wrong with it."""
     from swatbench.console import print_table
     from swatbench.doctor import examine, examine_data
-    from swatbench.spec.load import load_suite
+    from swatbench.spec.load import load_training_suite
 
-    suite = load_suite(data) if data is not None else None
+    suite = load_training_suite(data) if data is not None else None
     findings = examine(Path.cwd())
     if suite is not None:
         findings += examine_data(suite, on_stage=stage_teller(quiet=as_json))

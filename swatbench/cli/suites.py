@@ -9,7 +9,7 @@ from swatbench.cli.arguments import Json, Reports, Results, print_json
 
 if TYPE_CHECKING:
     from swatbench.spec.plan import Planned
-    from swatbench.spec.suite import Suite
+    from swatbench.spec.suite import ProfileSuite, Suite
     from swatbench.watcher import Outcome
 
 
@@ -78,7 +78,7 @@ def check(
 
 def _asked(
     path: Path, *, jobs: int | None, eval_only: bool, weights: str | None, model: str | None
-) -> "Suite":
+) -> "Suite | ProfileSuite":
     """The suite with what the arguments change in it, once they fit one another."""
     if eval_only != (weights is not None) or (model is not None and not eval_only):
         raise typer.BadParameter(
@@ -115,28 +115,30 @@ def _tell(outcome: "Outcome", page: Path, *, quiet: bool, as_json: bool) -> None
         typer.echo(f"failed: {record.cell_id}: {record.failure.message}", err=True)
 
 
-def _tell_plan(path: Path, suite: "Suite", rows: "tuple[Planned, ...]") -> None:
+def _tell_plan(path: Path, suite: "Suite | ProfileSuite", rows: "tuple[Planned, ...]") -> None:
     from swatbench.console import print_table
-    from swatbench.report.words import quantity, whole
+    from swatbench.report.words import count, quantity, whole
     from swatbench.status.words import span
 
-    print_table(
-        [
-            (
-                r.pair,
-                r.arm,
-                str(r.seed),
-                whole(r.images_seen),
-                *map(quantity, (r.forward_macs, r.training_macs)),
-            )
-            for r in rows
-        ],
-        ("pair", "arm", "seed", "images seen", "MACs of an image", "MACs of training, about"),
-    )
+    if rows:
+        print_table(
+            [
+                (
+                    r.pair,
+                    r.arm,
+                    str(r.seed),
+                    whole(r.images_seen),
+                    *map(quantity, (r.forward_macs, r.training_macs)),
+                )
+                for r in rows
+            ],
+            ("pair", "arm", "seed", "images seen", "MACs of an image", "MACs of training, about"),
+        )
     total = quantity(sum(row.training_macs or 0 for row in rows))
-    pairs = len(suite.pairs)
-    cost = f", and {pairs} pair{'s' if pairs > 1 else ''} to measure" if suite.cost is not None else ""
-    typer.echo(f"{path}: valid; {len(rows)} cells to train, about {total} MACs in all{cost}.")
+    parts = [f"{count(len(rows), 'cell')} to train, about {total} MACs in all"] if rows else []
+    if suite.cost is not None:
+        parts.append(f"{count(len(suite.pairs) * suite.cost.conditions, 'cell')} to measure cost in")
+    typer.echo(f"{path}: valid; {', and '.join(parts)}.")
     if suite.promise is not None:
         took = span(suite.promise.wall_time_s)
         typer.echo(f"Expected: {took} on {suite.promise.hardware}.")

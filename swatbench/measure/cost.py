@@ -1,194 +1,164 @@
-"""What the arms of a pair cost beside one another, and what a single model costs."""
+"""What the arms of a pair cost beside one another, from counts to energy, in one condition."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 from swatbench.measure.calls import MEASURED
+from swatbench.measure.clocks import device_state
 from swatbench.measure.counts import Counts
-from swatbench.measure.latency import Enough, Samples, quantiles
-from swatbench.measure.machine import DTYPES, Device
-from swatbench.measure.passes import TWIN, Bench, Build, Protocol
-from swatbench.precision import Precision
-from swatbench.spec.suite import Cost
-from swatbench.store.record import ArmCost, CostResult, OperatorMacs, Timing
+from swatbench.measure.energy import energy_counter
+from swatbench.measure.latency import Samples, quantiles
+from swatbench.measure.machine import DTYPES
+from swatbench.measure.passes import TWIN, Bench
+from swatbench.spec.cost import Protocol
+from swatbench.store.cost import (
+    ArmCost,
+    CostResult,
+    Energy,
+    LargestBatch,
+    Memory,
+    ModuleCost,
+    OperatorMacs,
+    Spent,
+    Swept,
+    Timing,
+)
+
+Timed = Mapping[tuple[Protocol, int], Samples]
+"""(Protocol, batch size) → samples."""
 
 
-def measure_pair(
-    arms: Mapping[str, Build],
-    *,
-    cost: Cost,
-    img_size: int,
-    num_classes: int,
-    device: Device,
-    precision: Precision,
-    threads: int,
-    enough: Enough | None = None,
-    on_stage: Callable[[str], None] = lambda stage: None,  # noqa: ARG005
-    order_seed: int = 0,
-) -> tuple[CostResult, dict[str, np.ndarray]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """All that was measured.
+
+    Attributes:
+        result: The result, for the record.
+        samples: Raw samples, named as `CostResult` says.
+        modules: Parameters and MACs by module, of all arms.
+        breakdown: Where the time goes, of all arms; empty unless asked for.
+    """
+
+    result: CostResult
+    samples: dict[str, np.ndarray]
+    modules: tuple[ModuleCost, ...]
+    breakdown: tuple[Spent, ...]
+
+
+def measure_pair(bench: Bench) -> Found:
     """Measure the arms of a pair, timed interleaved with a twin of the first one.
 
-    Args:
-        arms: Arm → how to build it; the first is the reference.
-        cost: Batch, rounds, budget, and whether training is measured too.
-        img_size: Height and width of the input in pixels.
-        num_classes: Classes of the logits.
-        device: Where to run.
-        precision: Autocast type.
-        threads: CPU threads.
-        enough: Says from the seconds of one protocol, twin included, whether they are precise enough.
-        on_stage: Told what begins, in a few words.
-        order_seed: Seed of the order of the arms within each round.
-
-    Returns:
-        The result, and the raw samples named as `CostResult` says, with the warm-up's apart, as
-        `<protocol>_warmup/<arm>`.
+    What needs processes of its own comes first: those are made by a process that has computed nothing.
 
     Raises:
         ModelError: An arm cannot be counted.
         MachineError: Memory ran out, or a measuring process died.
         ValueError: There are no arms, or one is called `twin`.
     """
-    if not arms or TWIN in arms:
-        raise ValueError(f"the arms are {list(arms)}; at least one is needed and none may be called {TWIN!r}")
-    bench = Bench(
-        cost=cost,
-        img_size=img_size,
-        num_classes=num_classes,
-        device=device,
-        precision=precision,
-        threads=threads,
-        enough=enough,
-        order_seed=order_seed,
-        on_stage=on_stage,
-    )
-    protocols: tuple[Protocol, ...] = ("inference", "training") if cost.training else ("inference",)
-    counts = {arm: bench.count(arm, build) for arm, build in arms.items()}
-    peaks: dict[Protocol, dict[str, int]] = {
-        name: {arm: bench.peak_bytes(arm, build, name) for arm, build in arms.items()} for name in protocols
+    if not bench.arms or TWIN in bench.arms:
+        raise ValueError(
+            f"the arms are {list(bench.arms)}; at least one is needed and none may be called {TWIN!r}"
+        )
+    cost, condition = bench.cost, bench.condition
+    counts = {arm: bench.counts(arm) for arm in bench.arms}
+    memory = {(arm, name): bench.memory(arm, name) for arm in bench.arms for name in cost.protocols}
+    breakdown = tuple(_breakdown(bench)) if cost.breakdown or bench.trace else ()
+    peaks = bench.peaks()
+    largest = {arm: tuple(_largest(bench, arm)) for arm in bench.arms}
+    before = device_state("before", condition.device)
+    timed: dict[tuple[Protocol, int], Samples] = {
+        (name, size): bench.time(name, size)
+        for size in dict.fromkeys((condition.batch_size, *cost.sweep))
+        for name in cost.protocols
     }
-    timed: dict[Protocol, Samples] = {name: bench.time(arms, name, twin=True) for name in protocols}
+    energy, energy_absent = _energy(bench)
     result = CostResult(
-        reference=next(iter(arms)),
-        arms=tuple(_arm_cost(arm, counts[arm], peaks, timed) for arm in arms),
-        batch_size=cost.batch_size,
-        img_size=img_size,
-        device=device,
-        dtype=DTYPES[precision],
-        threads=threads,
-        memory_kind="allocated" if device == "cuda" else "resident growth",
+        reference=next(iter(bench.arms)),
+        arms=tuple(
+            _arm_cost(
+                arm,
+                counts[arm],
+                {name: memory[arm, name] for name in cost.protocols},
+                timed,
+                bench,
+                largest[arm],
+                energy.get(arm, ()),
+            )
+            for arm in bench.arms
+        ),
+        batch_size=condition.batch_size,
+        input_size=condition.input_size,
+        device=condition.device,
+        dtype=DTYPES[condition.precision],
+        mode=condition.mode,
+        layout=condition.layout,
+        threads=condition.threads,
+        memory_kind="allocated" if condition.device == "cuda" else "resident growth",
         measured=MEASURED,
-        timings=tuple(_timing(protocol, samples) for protocol, samples in timed.items()),
+        timings=tuple(_timing(*key, samples, bench) for key, samples in timed.items()),
+        peaks=peaks,
+        states=(before, device_state("after", condition.device)),
+        energy_absent=energy_absent,
     )
-    return result, _raw(timed)
+    modules = tuple(row for arm in bench.arms for row in _modules(arm, counts[arm]))
+    return Found(
+        result=result, samples=dict(_raw(timed, condition.batch_size)), modules=modules, breakdown=breakdown
+    )
 
 
-def _timing(protocol: Protocol, samples: Samples) -> Timing:
+def _breakdown(bench: Bench) -> Iterator[Spent]:
+    for arm in bench.arms:
+        for protocol in bench.cost.protocols:
+            yield from bench.breakdown(arm, protocol)
+
+
+def _largest(bench: Bench, arm: str) -> Iterator[LargestBatch]:
+    if bench.cost.largest_batch:
+        for protocol in bench.cost.protocols:
+            yield bench.largest_batch(arm, protocol)
+
+
+def _energy(bench: Bench) -> tuple[dict[str, tuple[Energy, ...]], str | None]:
+    """Arm → its energy by protocol, and why there is none."""
+    joules = energy_counter(bench.condition.device)
+    if isinstance(joules, str):
+        return {}, joules
+    found: dict[str, tuple[Energy, ...]] = dict.fromkeys(bench.arms, ())
+    for protocol in bench.cost.protocols:
+        for arm, windows in bench.energy(protocol, joules).items():
+            median = float(np.median(windows))
+            found[arm] += (Energy(protocol=protocol, joules_per_image=median, windows=windows),)
+    return found, None
+
+
+def _timing(protocol: Protocol, batch_size: int, samples: Samples, bench: Bench) -> Timing:
     return Timing(
         protocol=protocol,
+        batch_size=None if batch_size == bench.condition.batch_size else batch_size,
         calls_per_sample=samples.repeats,
         settled=samples.settled,
         stopped_by=samples.stopped_by,
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Profile:
-    """What one model costs on this machine.
-
-    Attributes:
-        model: Its name.
-        params: Parameters.
-        macs: Multiply-accumulates of one image's forward pass.
-        latency_s: Median time of one forward pass over a batch, in seconds.
-        images_per_s: `batch` divided by `latency_s`.
-        peak_bytes: Peak memory of inference, above what the process held before the model was built.
-        batch: Images in a call.
-        device: Where it ran.
-        dtype: Type that matrix products were computed in.
-    """
-
-    model: str
-    params: int
-    macs: int
-    latency_s: float
-    images_per_s: float
-    peak_bytes: int
-    batch: int
-    device: str
-    dtype: str
-
-    def as_dict(self) -> dict[str, str | int | float]:
-        """The attributes as JSON values, in the order above."""
-        return asdict(self)
-
-
-def profile_model(
-    build: Build,
-    *,
-    model: str,
-    cost: Cost,
-    img_size: int,
-    device: Device,
-    precision: Precision,
-    threads: int,
-    on_stage: Callable[[str], None] = lambda stage: None,  # noqa: ARG005
-) -> Profile:
-    """Count one model, measure its memory, and time its forward pass.
-
-    Args:
-        build: How to build it.
-        model: Its name, for the profile.
-        cost: Batch, rounds and budget; inference alone is measured.
-        img_size: Height and width of the input in pixels.
-        device: Where to run.
-        precision: Autocast type.
-        threads: CPU threads.
-        on_stage: Told what begins, in a few words.
-
-    Raises:
-        ModelError: The model cannot be counted.
-        MachineError: Memory ran out, or the measuring process died.
-    """
-    bench = Bench(
-        cost=cost,
-        img_size=img_size,
-        num_classes=1,
-        device=device,
-        precision=precision,
-        threads=threads,
-        on_stage=on_stage,
-    )
-    counts = bench.count(model, build)
-    if not counts.agree:
-        on_stage(f"the counters disagree: fvcore {counts.macs_matmul:,}, torch {counts.macs_torch:,} MACs")
-    peak_bytes = bench.peak_bytes(model, build, "inference")
-    latency_s = quantiles(bench.time({model: build}, "inference", twin=False).seconds[model]).p50
-    return Profile(
-        model=model,
-        params=counts.params,
-        macs=counts.macs,
-        latency_s=latency_s,
-        images_per_s=cost.batch_size / latency_s,
-        peak_bytes=peak_bytes,
-        batch=cost.batch_size,
-        device=device,
-        dtype=DTYPES[precision],
+        preparation_s=dict(samples.preparation_s),
     )
 
 
 def _arm_cost(
     arm: str,
     counts: Counts,
-    peaks: Mapping[Protocol, Mapping[str, int]],
-    timed: Mapping[Protocol, Samples],
+    memory: Mapping[Protocol, Memory],
+    timed: Timed,
+    bench: Bench,
+    largest: tuple[LargestBatch, ...],
+    energy: tuple[Energy, ...],
 ) -> ArmCost:
-    trained = "training" in timed
+    seconds = {key: quantiles(samples.seconds[arm]) for key, samples in timed.items()}
+    own = bench.condition.batch_size
     return ArmCost(
         arm=arm,
         params=counts.params,
+        params_trainable=counts.params_trainable,
         macs=counts.macs,
         macs_matmul=counts.macs_matmul,
         macs_torch=counts.macs_torch,
@@ -196,18 +166,45 @@ def _arm_cost(
         macs_by_operator=tuple(
             OperatorMacs(operator=operator, macs=macs) for operator, macs in counts.macs_by_operator.items()
         ),
-        inference_s=quantiles(timed["inference"].seconds[arm]),
-        training_s=quantiles(timed["training"].seconds[arm]) if trained else None,
-        inference_peak_bytes=peaks["inference"][arm],
-        training_peak_bytes=peaks["training"][arm] if trained else None,
+        activations=counts.activations,
+        training_macs=counts.training_macs,
+        moved_bytes=counts.moved_bytes,
+        training_moved_bytes=counts.training_moved_bytes,
+        inference_s=seconds["inference", own],
+        training_s=seconds.get(("training", own)),
+        sweep=tuple(
+            Swept(protocol=protocol, batch_size=size, seconds=found)
+            for (protocol, size), found in seconds.items()
+            if size != own
+        ),
+        inference_peak_bytes=memory["inference"].peak_bytes,
+        training_peak_bytes=memory["training"].peak_bytes if "training" in memory else None,
+        inference_memory=memory["inference"],
+        training_memory=memory.get("training"),
+        largest_batches=largest,
+        energy=energy,
     )
 
 
-def _raw(timed: Mapping[Protocol, Samples]) -> dict[str, np.ndarray]:
-    kept = {f"{name}/{arm}": s for name, samples in timed.items() for arm, s in samples.seconds.items()}
-    warmup = {
-        f"{name}_warmup/{arm}": s
-        for name, samples in timed.items()
-        for arm, s in samples.warmup_seconds.items()
-    }
-    return kept | warmup
+def _modules(arm: str, counts: Counts) -> Iterator[ModuleCost]:
+    for row in counts.modules:
+        yield ModuleCost(
+            arm=arm,
+            path=row.place,
+            kind=row.kind,
+            part=row.part,
+            copies=row.copies,
+            params=row.params,
+            macs=row.macs,
+        )
+
+
+def _raw(timed: Timed, own: int) -> Iterator[tuple[str, np.ndarray]]:
+    for (protocol, size), samples in timed.items():
+        name = protocol if size == own else f"{protocol}@{size}"
+        for arm, seconds in samples.seconds.items():
+            yield f"{name}/{arm}", seconds
+        for arm, seconds in samples.warmup_seconds.items():
+            yield f"{name}_warmup/{arm}", seconds
+        for arm, seconds in samples.host_seconds.items():
+            yield f"{name}_host/{arm}", seconds

@@ -1,161 +1,122 @@
 """Parameters and multiply-accumulates of a model, by two counters that check one another.
 
-One MAC is one multiplication with its addition; biases are not counted. fvcore's conventions hold for norms
-(5 for each element with an affine map, 4 without; batch norm in evaluation 2 and 1) and for adaptive average
-pooling (1 for each input element). Other element-wise work counts 0. Three kinds of operator are counted
-here rather than by fvcore: attention, which it does not know; matrix products, which it counts wrong when
-the first operand is broadcast; and einsum, which it rounds.
+One MAC is one multiplication with its addition; biases are not counted, and of the rest only what
+`measure.operators` names. The first counter, fvcore, traces one image's forward pass; the second, torch's,
+watches the operators run on the meta device, and knows convolutions and matrix products alone.
 
 Source: fvcore 0.1.5 (`fvcore.nn.FlopCountAnalysis`) and `torch.utils.flop_counter.FlopCounterMode`.
 """
 
-import copy
-import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from swatbench.errors import ModelError
-
-MATMUL_CLASS = frozenset(
-    {"conv", "linear", "addmm", "mm", "bmm", "matmul", "einsum", "scaled_dot_product_attention"}
-)
-"""Operators that are convolutions or matrix products; both counters know them."""
-
-_NOT_MULTIPLIED = frozenset(
-    {
-        "amax",
-        "amin",
-        "avg_pool2d",
-        "clone",
-        "col2im",
-        "concat",
-        "cumsum",
-        "dropout",
-        "expand_as",
-        "eye",
-        "flip",
-        "glu",
-        "hardswish",
-        "im2col",
-        "index_select",
-        "linalg_vector_norm",
-        "linspace",
-        "log_softmax",
-        "max_pool2d",
-        "mean",
-        "meshgrid",
-        "movedim",
-        "mT",
-        "norm",
-        "numpy_T",
-        "ones_like",
-        "pad",
-        "pixel_shuffle",
-        "pixel_unshuffle",
-        "repeat",
-        "repeat_interleave",
-        "reshape_as",
-        "softmax",
-        "std",
-        "sum",
-        "tile",
-        "unflatten",
-        "unfold",
-        "var",
-        "view_as",
-    }
-)
-"""Operators of aten that only move, reduce, pool or create, beside those that fvcore ignores."""
+from swatbench.measure.condition import Condition
+from swatbench.measure.modules import ModuleCounts, count_modules
+from swatbench.measure.operators import ACTIVATIONS, MATMUL_CLASS, NOT_MATMUL, handles, refuse_unknown
+from swatbench.measure.traffic import mean_loss, moved_bytes, runs_without_values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """What one image costs, independent of any machine.
+    """What a model's work is, independent of any machine.
 
     Attributes:
         params: Parameters, trained or not.
-        macs: Multiply-accumulates of one image's forward pass.
+        params_trainable: Those that are trained.
+        macs: Multiply-accumulates of one image's forward pass in evaluation mode.
         macs_by_operator: Operator → its part of `macs`, the largest first.
         macs_matmul: The part of convolutions and matrix products.
         macs_torch: The same by torch's counter (FLOPs halved), which sees no norm and no pooling.
+        activations: Elements that convolutions and matrix products put out for one image.
+        training_macs: MACs of forward and backward on the whole batch, by torch's counter; None where
+            training was not asked for. Attention's backward is four products, as where it is not fused.
+        moved_bytes: Bytes that one forward pass on the whole batch reads and writes.
+        training_moved_bytes: The same of forward and backward; None where training was not asked for.
+        modules: Who has the parameters and the MACs.
     """
 
     params: int
+    params_trainable: int
     macs: int
     macs_by_operator: Mapping[str, int]
     macs_matmul: int
     macs_torch: int
+    activations: int
+    training_macs: int | None
+    moved_bytes: int
+    training_moved_bytes: int | None
+    modules: tuple[ModuleCounts, ...]
 
     @property
     def agree(self) -> bool:
-        """Whether the two counters give the same number of MACs for convolutions and matrix products."""
-        return self.macs_matmul == self.macs_torch
+        """Whether both counters see the same products, and all else is a norm, pooling or resampling."""
+        known = MATMUL_CLASS | NOT_MATMUL
+        return self.macs_matmul == self.macs_torch and known.issuperset(self.macs_by_operator)
 
 
-def count(model: nn.Module, input_shape: tuple[int, int, int, int]) -> Counts:
-    """Count the parameters and the MACs of one image's forward pass in evaluation mode.
+def count(build: Callable[[], nn.Module], condition: Condition, *, training: bool) -> Counts:
+    """Count parameters, MACs, activations and moved bytes of a model.
 
-    The model is copied, never run itself: a compiled module stays slow once `FlopCounterMode` has seen it.
-    MACs are those of a whole call divided by its batch. Work that does not depend on the batch, such as
-    folding a convolution into a matrix, is counted whole at a batch of 1 and spread over the images at a
-    larger one, so numbers to be compared are counted at a batch of 1.
+    What is per image is counted at a batch of 1. The models that are built here are counted and dropped: a
+    compiled module stays slow once `FlopCounterMode` has seen it.
 
     Args:
-        model: Takes a float tensor (B, C, H, W).
-        input_shape: B, C, H, W.
+        build: Makes the model on the CPU in float32; called once for each thing that is counted.
+        condition: Batch, image size, classes, device, precision and layout.
+        training: Whether to count a training step as well.
 
     Raises:
         ModelError: An operator is not known to either count something or cost nothing, or the model does
-            not run on torch's meta device.
-        ValueError: The MACs of the call are no multiple of the batch.
+            not run without values, or cannot be trained on this batch.
     """
-    batch = input_shape[0]
-    # Where parameters are trainable, torch's modules keep off fused inference paths that no counter knows.
-    replica = copy.deepcopy(model).cpu().float().eval().requires_grad_(True)
-    macs = {name: _per_image(n, batch) for name, n in _fvcore_macs(replica, input_shape).items()}
     return Counts(
-        params=sum(parameter.numel() for parameter in model.parameters()),
-        macs=sum(macs.values()),
-        macs_by_operator=dict(sorted(macs.items(), key=lambda item: (-item[1], item[0]))),
-        macs_matmul=sum(n for name, n in macs.items() if name in MATMUL_CLASS),
-        macs_torch=_per_image(_torch_macs(replica.to("meta"), input_shape), batch),
+        training_macs=_training_macs(build(), condition) if training else None,
+        moved_bytes=moved_bytes(build, condition, training=False),
+        training_moved_bytes=moved_bytes(build, condition, training=True) if training else None,
+        **_of_one_image(build(), (1, *condition.input_size)),
     )
 
 
-def _per_image(macs: int, batch: int) -> int:
-    if macs % batch:
-        raise ValueError(f"{macs} MACs are no multiple of the batch of {batch}; count at a batch of 1")
-    return macs // batch
+def _of_one_image(model: nn.Module, input_shape: tuple[int, ...]) -> dict[str, Any]:
+    trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    # Where parameters are trainable, torch's modules keep off fused inference paths that no counter knows.
+    model.eval().requires_grad_(True)
+    by_module = _traced(model, torch.zeros(input_shape))
+    macs = {operator: n for operator, n in by_module[""].items() if operator != ACTIVATIONS}
+    totals = {path: found.total() - found[ACTIVATIONS] for path, found in by_module.items()}
+    return {
+        "params": sum(parameter.numel() for parameter in model.parameters()),
+        "params_trainable": trainable,
+        "macs": sum(macs.values()),
+        "macs_by_operator": dict(sorted(macs.items(), key=lambda item: (-item[1], item[0]))),
+        "macs_matmul": sum(n for operator, n in macs.items() if operator in MATMUL_CLASS),
+        "activations": by_module[""][ACTIVATIONS],
+        "modules": count_modules(model, totals),
+        "macs_torch": _torch_macs(model.to("meta"), input_shape),
+    }
 
 
-def _fvcore_macs(model: nn.Module, input_shape: tuple[int, ...]) -> dict[str, int]:
+def _traced(model: nn.Module, images: Tensor) -> dict[str, Counter[str]]:
+    """Path of a module → operator → MACs, with the activations as one more operator."""
     with _quiet_tracer():
         # Its import warns seven times and takes time, so whoever never counts does not pay for it.
         from fvcore.nn import FlopCountAnalysis  # noqa: PLC0415
 
-        analysis = FlopCountAnalysis(model, torch.zeros(input_shape))
+        analysis = FlopCountAnalysis(model, images).set_op_handle(**handles())
         analysis.unsupported_ops_warnings(enabled=False).uncalled_modules_warnings(enabled=False)
-        analysis.set_op_handle(
-            **{
-                "aten::scaled_dot_product_attention": _attention_macs,
-                "aten::matmul": _matmul_macs,
-                "aten::mm": _matmul_macs,
-                "aten::bmm": _matmul_macs,
-                "aten::einsum": _einsum_macs,
-            }
-        )
         with torch.enable_grad():
-            macs = {name: int(n) for name, n in analysis.by_operator().items()}
-    _refuse_unknown(analysis.unsupported_ops())
-    return macs
+            found = analysis.by_module_and_operator()
+    refuse_unknown(analysis.unsupported_ops())
+    return {path: Counter({name: int(n) for name, n in macs.items()}) for path, macs in found.items()}
 
 
 @contextmanager
@@ -168,67 +129,30 @@ def _quiet_tracer() -> Iterator[None]:
 
 
 def _torch_macs(model: nn.Module, input_shape: tuple[int, ...]) -> int:
-    counter = FlopCounterMode(display=False)
-    try:
-        with torch.enable_grad(), counter:
-            model(torch.zeros(input_shape, device="meta"))
-    except (RuntimeError, NotImplementedError) as error:
-        raise ModelError(
-            f"The model cannot be counted on torch's meta device: {error}",
-            fix="Its work must follow from shapes, not values, and its tensors be parameters or buffers.",
-        ) from error
+    with runs_without_values(), torch.enable_grad(), FlopCounterMode(display=False) as counter:
+        model(torch.zeros(input_shape, device="meta"))
     return counter.get_total_flops() // 2
 
 
-def _refuse_unknown(operators: Mapping[str, int]) -> None:
-    unknown = sorted(name for name in operators if not _costs_nothing(name))
-    if unknown:
-        raise ModelError(
-            f"Operators that no counter knows: {', '.join(unknown)}.",
-            fix="Use torch's own operators, or teach swatbench.measure.counts what these cost.",
-        )
-
-
-def _costs_nothing(operator: str) -> bool:
-    """Whether an operator, named as in a trace (`aten::gelu`), is known to hold no matrix product."""
-    namespace, _, name = operator.partition("::")
-    if namespace != "aten":
-        return False
-    if name.removesuffix("_") in _NOT_MULTIPLIED:
-        return True
-    packet = getattr(torch.ops.aten, name, None)
-    return packet is not None and any(
-        torch.Tag.pointwise in getattr(packet, overload).tags for overload in packet.overloads()
+def _training_macs(model: nn.Module, condition: Condition) -> int:
+    model.train().to("meta")
+    images = torch.empty(condition.input_shape, device="meta")
+    labels = torch.empty(condition.batch_size, device="meta", dtype=torch.int64)
+    counter = FlopCounterMode(
+        display=False, custom_mapping={torch.ops.aten.convolution_backward: _convolution_backward_flops}
     )
+    with runs_without_values(), torch.enable_grad(), counter:
+        mean_loss(model(images), labels).backward()
+    return counter.get_total_flops() // 2
 
 
-def _shape(value: Any) -> list[int]:
-    return value.type().sizes()
+def _convolution_backward_flops(
+    grad: Sequence[int], images: Sequence[int], filters: Sequence[int], *rest: Any, **_shapes: Any
+) -> int:
+    """Each of the two gradients, where it is asked for, takes the products of the forward pass.
 
-
-def _attention_macs(inputs: list[Any], _outputs: list[Any]) -> int:
-    """B·H·L·S·(E + Ev) from query (B, H, L, E), key (B, H, S, E) and value (B, H, S, Ev)."""
-    query, key, value = (_shape(tensor) for tensor in inputs[:3])
-    return prod(query[:-1]) * key[-2] * (query[-1] + value[-1])
-
-
-def _matmul_macs(inputs: list[Any], outputs: list[Any]) -> int:
-    """Every element of the product is a sum over the inner size."""
-    return prod(_shape(outputs[0])) * _shape(inputs[0])[-1]
-
-
-def _einsum_macs(inputs: list[Any], _outputs: list[Any]) -> int:
-    """Product of the sizes of all letters of a contraction of two tensors, and 0 for a plain product."""
-    equation = inputs[0].toIValue().replace(" ", "")
-    shapes = [_shape(tensor) for tensor in inputs[1].node().inputs()]
-    if len(shapes) != 2 or "." in equation or "->" not in equation:
-        raise ModelError(
-            f"einsum {equation!r} of {len(shapes)} tensors cannot be counted.",
-            fix="Write it as products of two tensors, with every letter and the output named.",
-        )
-    left, right, out = re.split(",|->", equation)
-    if not (set(left) & set(right)) - set(out):
-        return 0
-    size = dict(zip(left + right, shapes[0] + shapes[1], strict=True))
-    # torch sums a letter that only one operand has, and the output lacks, before it multiplies.
-    return prod(size[letter] for letter in size if letter in out or (letter in left and letter in right))
+    torch's own formula multiplies the filters' gradient by the number of groups: for a depthwise
+    convolution, by the number of channels.
+    """
+    transposed, wanted = rest[4], rest[7][:2]
+    return 2 * prod(images if transposed else grad) * prod(filters[1:]) * sum(wanted)

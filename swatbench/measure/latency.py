@@ -1,25 +1,32 @@
 """Time of several calls, measured side by side so that the machine's moods meet all of them alike.
 
-All calls stay warm. A round times every call once, in an order drawn for that round; the paired values of a
-round are what ratios are made of. A sample is the mean of `repeats` calls in a row, one number for all calls,
-chosen so that even the shortest sample lasts a few milliseconds.
+First every call is made on its own, once or as often as is asked for: torch.compile compiles then, and CUDA
+graphs are captured. That is told as `preparation_s` and enters nothing; the budget begins after it. All calls
+stay warm. A round times every call once, in an order drawn for that round; the paired values of a round are
+what ratios are made of. A sample is the mean of `repeats` calls in a row, one number for all calls, chosen so
+that even the shortest sample lasts a few milliseconds.
 
 Warm-up ends when, for every call, the median of the last `WINDOW` rounds lies within `TOLERANCE` of the
 median of the `WINDOW` rounds before; or after `MAX_WARMUP_ROUNDS`, or when it has used `WARMUP_SHARE` of the
-budget. Its samples are kept apart.
+budget, and is then told as not settled; and never before `least_warmup_s`. Its samples are kept apart. What
+drifts later is found afterwards, by the slope of the ratios over the rounds (`stats.ratios`).
+
+Sampling ends after `max_rounds`, when the budget is used up, or when `enough` says that the ratios are
+precise; never because a difference is significant, and never before `MIN_ROUNDS`.
 """
 
 import gc
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil
 from typing import Literal
 
 import numpy as np
 
-from swatbench.store.record import Quantiles
+from swatbench.measure.hooks import refuse_typechecking
+from swatbench.store.cost import Quantiles
 
 MIN_ROUNDS = 6
 """Fewest rounds that are kept, whatever the budget says."""
@@ -35,11 +42,27 @@ MIN_SAMPLE_S = 0.002
 MAX_REPEATS = 1000
 
 Call = Callable[[], object]
-Stopwatch = Callable[[Call, int], float]
-"""Runs a call a number of times and gives the seconds that they took together."""
 Enough = Callable[[Mapping[str, np.ndarray]], bool]
 """Says from the seconds measured so far whether they are precise enough."""
 StoppedBy = Literal["rounds", "budget", "precision"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Elapsed:
+    """Time of some calls in a row.
+
+    Attributes:
+        seconds: From before the first until the last had done its work, together.
+        host_s: Part of that in which the host queued the calls; None where it computes them itself. If it is
+            near `seconds`, the device waits for the host, or the queue of about a thousand kernels was full.
+    """
+
+    seconds: float
+    host_s: float | None = None
+
+
+Stopwatch = Callable[[Call, int], Elapsed]
+"""Runs a call a number of times and tells how long they took together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +75,9 @@ class Samples:
         repeats: Calls whose mean makes one sample.
         settled: Whether the warm-up ended by agreement, not by its limits.
         stopped_by: What ended the rounds.
+        host_seconds: Name → seconds in which the host queued one call (`Elapsed.host_s`), one entry a round;
+            empty where the host computes itself.
+        preparation_s: Name → seconds of the calls before all others, which compile and record graphs.
     """
 
     seconds: Mapping[str, np.ndarray]
@@ -59,6 +85,8 @@ class Samples:
     repeats: int
     settled: bool
     stopped_by: StoppedBy
+    host_seconds: Mapping[str, np.ndarray] = field(default_factory=dict)
+    preparation_s: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def rounds(self) -> int:
@@ -77,13 +105,13 @@ def wall_stopwatch(
     """
     settle = synchronize or (lambda: None)
 
-    def stopwatch(call: Call, times: int) -> float:
+    def stopwatch(call: Call, times: int) -> Elapsed:
         settle()
         start = clock()
         for _ in range(times):
             call()
         settle()
-        return clock() - start
+        return Elapsed(seconds=clock() - start)
 
     return stopwatch
 
@@ -96,6 +124,8 @@ def interleave(
     budget_s: float,
     stopwatch: Stopwatch | None = None,
     enough: Enough | None = None,
+    preparation_calls: int = 1,
+    least_warmup_s: float = 0.0,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Samples:
     """Time calls in rounds until there are enough of them.
@@ -104,23 +134,30 @@ def interleave(
         calls: Name → what is timed. Everything that it needs exists already.
         order_seed: Seed of the order within each round.
         max_rounds: Most rounds kept, at least `MIN_ROUNDS`.
-        budget_s: Time after which no further round is begun, warm-up included; `MIN_ROUNDS` are always kept.
+        budget_s: Time after which no further round is begun, warm-up included and preparation not;
+            `MIN_ROUNDS` are always kept.
         stopwatch: How one sample is timed; by default with `clock`.
         enough: Asked after each round whether to stop, for precision; it must never look at significance.
+        preparation_calls: Times that each call is made before anything else (see `calls.PREPARATION_CALLS`).
+        least_warmup_s: Shortest warm-up, in which a card's clocks rise.
         clock: Seconds from any origin, for the budget.
 
     Raises:
+        MachineError: An import hook checks types at run time.
         ValueError: No calls, or fewer than `MIN_ROUNDS` rounds allowed.
     """
     if not calls or max_rounds < MIN_ROUNDS:
         raise ValueError(
             f"{len(calls)} calls and {max_rounds} rounds; at least 1 and {MIN_ROUNDS} are needed"
         )
+    refuse_typechecking()
     watch = stopwatch or wall_stopwatch(clock)
-    start = clock()
     with _no_garbage_collection():
+        preparation_s = {name: watch(call, preparation_calls).seconds for name, call in calls.items()}
+        start = clock()
         timed = _Rounds(calls, watch, order_seed)
-        warmup, settled = _warm_up(timed, start + WARMUP_SHARE * budget_s, clock)
+        window = (start + least_warmup_s, start + WARMUP_SHARE * budget_s)
+        warmup, settled = _warm_up(timed, window, clock)
         seconds, stopped_by = _collect(timed, max_rounds, start + budget_s, enough, clock)
     return Samples(
         seconds=seconds,
@@ -128,6 +165,8 @@ def interleave(
         repeats=timed.repeats,
         settled=settled,
         stopped_by=stopped_by,
+        host_seconds=timed.host_seconds(len(next(iter(seconds.values())))),
+        preparation_s=preparation_s,
     )
 
 
@@ -144,29 +183,38 @@ class _Rounds:
         self._calls = calls
         self._stopwatch = stopwatch
         self._rng = np.random.default_rng(order_seed)
-        for call in calls.values():
-            call()
-        shortest = min(stopwatch(call, 1) for call in calls.values())
+        self._host: dict[str, list[float]] = {name: [] for name in calls}
+        shortest = min(stopwatch(call, 1).seconds for call in calls.values())
         self.repeats = min(MAX_REPEATS, ceil(MIN_SAMPLE_S / max(shortest, MIN_SAMPLE_S / MAX_REPEATS)))
 
     def time_one(self) -> list[float]:
         """Seconds for one call, in the order of the mapping, measured in a random order."""
-        calls = list(self._calls.values())
-        seconds = [0.0] * len(calls)
-        for i in self._rng.permutation(len(calls)):
-            seconds[i] = self._stopwatch(calls[i], self.repeats) / self.repeats
+        names = list(self._calls)
+        seconds = [0.0] * len(names)
+        for i in self._rng.permutation(len(names)):
+            elapsed = self._stopwatch(self._calls[names[i]], self.repeats)
+            seconds[i] = elapsed.seconds / self.repeats
+            if elapsed.host_s is not None:
+                self._host[names[i]].append(elapsed.host_s / self.repeats)
         return seconds
 
     def by_name(self, rows: list[list[float]]) -> dict[str, np.ndarray]:
         """Rounds as one float64 array for each name."""
         return dict(zip(self._calls, np.array(rows, dtype=np.float64).T.copy(), strict=True))
 
+    def host_seconds(self, rounds: int) -> dict[str, np.ndarray]:
+        """Seconds in which the host queued one call, of the last rounds; empty where it told none."""
+        told = {name: seconds[-rounds:] for name, seconds in self._host.items() if seconds}
+        return {name: np.array(seconds, dtype=np.float64) for name, seconds in told.items()}
+
 
 def _warm_up(
-    timed: _Rounds, deadline: float, clock: Callable[[], float]
+    timed: _Rounds, window: tuple[float, float], clock: Callable[[], float]
 ) -> tuple[dict[str, np.ndarray], bool]:
+    """Time rounds that are not kept, until `window` has begun at least and has ended at most."""
     rows = [timed.time_one()]
-    while len(rows) < MAX_WARMUP_ROUNDS and not _settled(rows) and clock() < deadline:
+    least, deadline = window
+    while clock() < least or (len(rows) < MAX_WARMUP_ROUNDS and not _settled(rows) and clock() < deadline):
         rows.append(timed.time_one())
     return timed.by_name(rows), _settled(rows)
 

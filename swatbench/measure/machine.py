@@ -14,7 +14,7 @@ from typing import Literal
 import torch
 
 from swatbench.errors import MachineError
-from swatbench.measure.latency import Stopwatch, wall_stopwatch
+from swatbench.measure.latency import Elapsed, Stopwatch, wall_stopwatch
 from swatbench.precision import DTYPES as TORCH_DTYPES
 from swatbench.precision import Precision
 from swatbench.spec.cells import Speed
@@ -76,7 +76,7 @@ def resolve_switches(execution: Execution, device: Device) -> Speed:
         MachineError: torch.compile is asked for, and what it needs is not here.
     """
     if execution.compile != "none":
-        _require_compiler(device)
+        require_compiler(device)
     return Speed(
         tf32=execution.tf32,
         channels_last=execution.channels_last is True,
@@ -95,16 +95,28 @@ def cpp_compiler() -> str | None:
     return shutil.which(os.environ.get("CXX", usual))
 
 
-def _require_compiler(device: Device) -> None:
+def require_compiler(
+    device: Device, *, where: str = "execution.compile", instead: str = "use `compile: none`"
+) -> None:
+    """Make sure that torch.compile finds what it needs.
+
+    Args:
+        device: Where the compiled model runs.
+        where: Key of the suite that asks for it.
+        instead: What to do without it, for the error.
+
+    Raises:
+        MachineError: On a CPU there is no C++ compiler, or on CUDA no triton.
+    """
     if device == "cpu" and cpp_compiler() is None:
         what = "torch.compile needs a C++ compiler on the CPU, and there is none."
-        fix = "Install g++, let CXX name a compiler, or use `compile: none`."
+        fix = f"Install g++, let CXX name a compiler, or {instead}."
     elif device == "cuda" and find_spec("triton") is None:
         what = "torch.compile needs triton on CUDA, and it is not installed."
-        fix = "Install the triton of this torch, or use `compile: none`."
+        fix = f"Install the triton of this torch, or {instead}."
     else:
         return
-    raise MachineError(what, where="execution.compile", fix=fix)
+    raise MachineError(what, where=where, fix=fix)
 
 
 def _cpu_features(cpuinfo: Path) -> frozenset[str]:
@@ -128,16 +140,32 @@ def threads(n: int) -> Iterator[None]:
 
 
 def stopwatch(device: Device, *, clock: Callable[[], float] = time.perf_counter) -> Stopwatch:
-    """The way calls are timed on a device: CUDA events there, the wall clock on the CPU."""
-    return _event_seconds if device == "cuda" else wall_stopwatch(clock)
+    """The way calls are timed on a device: CUDA events there, the wall clock on the CPU.
+
+    Args:
+        device: Where the calls compute.
+        clock: Seconds from any origin; on CUDA it times what the host does.
+    """
+    return _event_stopwatch(clock) if device == "cuda" else wall_stopwatch(clock)
 
 
-def _event_seconds(call: Callable[[], object], times: int) -> float:
-    """Seconds between two CUDA events around `times` calls, with one synchronisation at the end."""
-    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-    start.record()
-    for _ in range(times):
-        call()
-    end.record()
-    end.synchronize()
-    return start.elapsed_time(end) / 1000
+def synchronizer(device: Device) -> Callable[[], None]:
+    """What waits for all work of a device; on a CPU there is nothing to wait for."""
+    return torch.cuda.synchronize if device == "cuda" else lambda: None
+
+
+def _event_stopwatch(clock: Callable[[], float]) -> Stopwatch:
+    """Time between two CUDA events around some calls, with one synchronisation at the end."""
+
+    def stopwatch(call: Callable[[], object], times: int) -> Elapsed:
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        begun = clock()
+        start.record()
+        for _ in range(times):
+            call()
+        end.record()
+        host_s = clock() - begun
+        end.synchronize()
+        return Elapsed(seconds=start.elapsed_time(end) / 1000, host_s=host_s)
+
+    return stopwatch

@@ -1,99 +1,179 @@
-"""The passes of a measurement: count, memory, time; each builds its own model.
+"""The passes of a measurement, each of which builds its own model.
 
-A model that was counted or profiled is never timed, and memory is measured in processes of its own.
+Counts, memory, breakdown, peaks and the largest batch are taken in processes of their own; the process that
+times has counted nothing and profiled nothing, and no pass is handed a model that another one has used.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from multiprocessing.context import BaseContext
+from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import nn
 
-from swatbench.measure.calls import forward_call, random_images, training_call
+from swatbench.measure.apart import run_apart
+from swatbench.measure.breakdown import break_down
+from swatbench.measure.calls import PREPARATION_CALLS, Call, make_call
+from swatbench.measure.condition import Condition
 from swatbench.measure.counts import Counts, count
-from swatbench.measure.latency import Call, Enough, Samples, interleave
-from swatbench.measure.machine import Device, stopwatch
+from swatbench.measure.energy import measure_energy
+from swatbench.measure.fits import largest_batch
+from swatbench.measure.latency import Enough, Samples, interleave
+from swatbench.measure.machine import Device, stopwatch, synchronizer
 from swatbench.measure.machine import threads as cpu_threads
-from swatbench.measure.memory import peak_bytes
-from swatbench.precision import Precision
-from swatbench.spec.suite import Cost
+from swatbench.measure.memory import measure_memory
+from swatbench.measure.roofline import measure_peaks
+from swatbench.processes import Say
+from swatbench.spec.cost import Cost, Protocol
+from swatbench.store.cost import LargestBatch, Memory, Peaks, Spent
 
 Build = Callable[[], nn.Module]
-"""Makes a new model on the CPU in float32; picklable, because memory is measured in another process."""
-Protocol = Literal["inference", "training"]
+"""Makes a new model on the CPU in float32; picklable, because most passes run in other processes."""
+Result = TypeVar("Result")
 
+LEAST_WARMUP_S: Mapping[Device, float] = {"cpu": 0.0, "cuda": 0.5}
+"""Shortest warm-up: a card's clocks take about so long to rise, and rounds of a small model far less."""
 TWIN = "twin"
 """Name, among the samples, of the second copy of the reference arm."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """The conditions that all passes share.
+    """The arms of a pair, and what all passes over them share.
 
     Attributes:
-        cost: Batch, rounds and budget.
-        img_size: Height and width of the input in pixels.
-        num_classes: Classes of the logits.
-        device: Where to run.
-        precision: Autocast type.
-        threads: CPU threads.
+        arms: Arm → how to build it; the first is the reference.
+        condition: What calls are made of.
+        cost: Rounds, budget and what is asked for.
         on_stage: Told what begins, in a few words.
         enough: Says from the seconds of one protocol whether they are precise enough.
         order_seed: Seed of the order of the calls within each round.
+        start: How processes are started; None for a fresh server.
+        folder: Where a snapshot of memory is left when it runs out; None for nowhere.
+        trace: Folder for traces; None for none.
+        name: What the traces are called, before the arm.
     """
 
+    arms: Mapping[str, Build]
+    condition: Condition
     cost: Cost
-    img_size: int
-    num_classes: int
-    device: Device
-    precision: Precision
-    threads: int
     on_stage: Callable[[str], None]
     enough: Enough | None = None
     order_seed: int = 0
+    start: BaseContext | None = None
+    folder: Path | None = None
+    trace: Path | None = None
+    name: str = "model"
 
-    def count(self, name: str, build: Build) -> Counts:
-        """Parameters and MACs of one image."""
-        self.on_stage(f"count {name}")
-        with cpu_threads(self.threads):
-            return count(build(), (1, 3, self.img_size, self.img_size))
+    def counts(self, arm: str) -> Counts:
+        """Parameters and MACs of one image, and the MACs of a training step."""
+        call = partial(count, self.arms[arm], self.condition, training=self.cost.training)
+        return self._apart(f"count {arm}", call)
 
-    def peak_bytes(self, name: str, build: Build, protocol: Protocol) -> int:
-        """Peak memory of a few calls in a new process, in bytes."""
-        self.on_stage(f"memory of {name}, {protocol}")
-        return peak_bytes(
-            build,
-            input_shape=self._input_shape,
-            device=self.device,
-            precision=self.precision,
-            training=protocol == "training",
-            threads=self.threads,
+    def memory(self, arm: str, protocol: Protocol) -> Memory:
+        """Peak memory of a few calls, and what it consists of."""
+        self.on_stage(f"memory of {arm}, {protocol}")
+        return measure_memory(
+            self.arms[arm],
+            condition=self.condition,
+            protocol=protocol,
+            start=self.start,
+            snapshot=self.folder,
         )
 
-    def time(self, builds: Mapping[str, Build], protocol: Protocol, *, twin: bool) -> Samples:
-        """Seconds of each model's calls, interleaved; `twin` adds a second copy of the first model."""
-        self.on_stage(f"time {', '.join(builds)}, {protocol}")
-        copies = {TWIN: next(iter(builds.values()))} if twin else {}
-        with cpu_threads(self.threads):
-            calls = {name: self._call(build(), protocol) for name, build in {**builds, **copies}.items()}
-            return interleave(
+    def largest_batch(self, arm: str, protocol: Protocol) -> LargestBatch:
+        """The largest batch that fits into memory, by search."""
+        self.on_stage(f"largest batch of {arm}, {protocol}")
+        return largest_batch(
+            self.arms[arm],
+            condition=self.condition,
+            protocol=protocol,
+            limit_bytes=self.cost.memory_limit_bytes,
+            start=self.start,
+        )
+
+    def breakdown(self, arm: str, protocol: Protocol) -> tuple[Spent, ...]:
+        """Where the time of a call goes, by torch.profiler; traces are left on the way if asked for."""
+        call = partial(
+            break_down,
+            self.arms[arm],
+            arm=arm,
+            condition=self.condition,
+            protocol=protocol,
+            trace=self.trace,
+            name=f"{self.name}-{arm}-{protocol}",
+        )
+        return self._apart(f"profile {arm}, {protocol}", call)
+
+    def peaks(self) -> Peaks:
+        """What this machine does at best."""
+        at = self.condition
+        return self._apart(
+            "peak arithmetic and bandwidth", partial(measure_peaks, at.device, at.precision, at.threads)
+        )
+
+    def time(self, protocol: Protocol, batch_size: int) -> Samples:
+        """Seconds of each arm's calls and of the reference's twin, interleaved."""
+        self.on_stage(f"time {', '.join(self.arms)}, {protocol}, batch {batch_size}")
+        reference = next(iter(self.arms.values()))
+        with cpu_threads(self.condition.threads):
+            calls = self._calls({**self.arms, TWIN: reference}, protocol, batch_size)
+            samples = interleave(
                 calls,
                 order_seed=self.order_seed,
                 max_rounds=self.cost.max_rounds,
                 budget_s=self.cost.budget_s,
-                stopwatch=stopwatch(self.device),
+                stopwatch=stopwatch(self.condition.device),
                 enough=self.enough,
+                preparation_calls=PREPARATION_CALLS[self.condition.mode],
+                least_warmup_s=LEAST_WARMUP_S[self.condition.device],
             )
+        self._forget()
+        return samples
 
-    @property
-    def _input_shape(self) -> tuple[int, int, int, int]:
-        return (self.cost.batch_size, 3, self.img_size, self.img_size)
+    def energy(self, protocol: Protocol, joules: Callable[[], float]) -> dict[str, tuple[float, ...]]:
+        """Joules per image of each arm, one number a window.
 
-    def _call(self, model: nn.Module, protocol: Protocol) -> Call:
-        model.to(self.device)
-        images = random_images(self._input_shape, self.device)
-        if protocol == "inference":
-            return forward_call(model, images, self.precision)
-        labels = torch.arange(self.cost.batch_size, device=self.device) % self.num_classes
-        return training_call(model, images, labels, self.precision)
+        Args:
+            protocol: What is called.
+            joules: The card's counter.
+        """
+        self.on_stage(f"energy of {', '.join(self.arms)}, {protocol}")
+        with cpu_threads(self.condition.threads):
+            found = self._energy(protocol, joules)
+        self._forget()
+        return found
+
+    def _energy(self, protocol: Protocol, joules: Callable[[], float]) -> dict[str, tuple[float, ...]]:
+        calls = self._calls(self.arms, protocol, self.condition.batch_size)
+        for call in calls.values():
+            for _ in range(PREPARATION_CALLS[self.condition.mode]):
+                call()
+        return measure_energy(
+            calls,
+            joules=joules,
+            images_per_call=self.condition.batch_size,
+            order_seed=self.order_seed,
+            synchronize=synchronizer(self.condition.device),
+        )
+
+    def _calls(self, builds: Mapping[str, Build], protocol: Protocol, batch_size: int) -> dict[str, Call]:
+        at = self.condition.at(batch_size)
+        return {name: make_call(build(), protocol, at) for name, build in builds.items()}
+
+    def _forget(self) -> None:
+        """Drop compiled code, so that the next models are compiled as if they were the first."""
+        if self.condition.mode == "compiled":
+            torch.compiler.reset()
+
+    def _apart(self, what: str, call: Callable[[], Result]) -> Result:
+        self.on_stage(what)
+        return run_apart(partial(_with_threads, self.condition.threads, call), what=what, start=self.start)
+
+
+def _with_threads(n: int, call: Callable[[], Result], _: Say) -> Result:
+    with cpu_threads(n):
+        return call()

@@ -77,7 +77,7 @@ def _newest(found: WellFormed, failed: Sequence[Stored]) -> Chosen:
     orphans = [test for test in found.tested if test.cell.weights in gone]
     left = [test for test in found.tested if test.cell.weights not in gone]
     old_tests = _older([(test, (test.pair, test.cell.arm, test.test, _origin(test))) for test in left])
-    old_costs = _older([(cost, cost.pair) for cost in found.measured])
+    old_costs = _older([(cost, (cost.pair, cost.condition)) for cost in found.measured])
     older = [item.stored for item in (*old_runs, *orphans, *old_tests, *old_costs)]
     folders = {stored.folder for stored in older}
     return Chosen(

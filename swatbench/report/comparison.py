@@ -1,15 +1,13 @@
 """Records → comparisons: each arm of a pair against its reference, and which were refused and why."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-from swatbench.errors import SwatbenchError
 from swatbench.report.accuracy import Accuracy, answers_of, difference
 from swatbench.report.agreement import disagreements
+from swatbench.report.ratios import CostRatios, cost_ratios
 from swatbench.report.selection import Measured, Tested, Trained
 from swatbench.report.versions import unlike_versions
-from swatbench.stats.ratios import Ratio, paired_ratio
-from swatbench.store.record import ArmCost, Timing
+from swatbench.store.cost import ArmCost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +19,8 @@ class Refusal:
         arm: Arm that was not compared with its reference.
         seed: Seed, or None where it concerns cost or all seeds.
         what: `accuracy`, `accuracy across images`, `accuracy with cost`, `inference time` or `training time`;
-            of a further test set, its name after the first two.
+            of a further test set, its name after the first two; of times, the batch size and the condition
+            where there are several.
         why: What stood against it.
     """
 
@@ -33,35 +32,6 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CostRatios:
-    """What an arm costs, as multiples of its reference's cost.
-
-    Attributes:
-        params: Ratio of parameters, exact.
-        macs: Ratio of multiply-accumulates, exact.
-        macs_agree: Whether two counters agreed on both the arm and its reference.
-        inference: Paired ratio of the time of a forward pass, or None without samples.
-        training: Paired ratio of the time of a training step, or None without samples.
-        inference_peak: Ratio of peak memory in inference; one measurement of each arm, so no interval.
-        training_peak: Ratio of peak memory in training, likewise, or None.
-        timings: How each protocol was timed.
-    """
-
-    params: float
-    macs: float
-    macs_agree: bool
-    inference: Ratio | None
-    training: Ratio | None
-    inference_peak: float | None
-    training_peak: float | None
-    timings: tuple[Timing, ...]
-
-    def timing(self, protocol: str) -> Timing | None:
-        """How `inference` or `training` was timed, where the record tells."""
-        return next((timing for timing in self.timings if timing.protocol == protocol), None)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
     """One arm of a pair against its reference.
 
@@ -70,7 +40,8 @@ class Comparison:
         arm: The arm.
         reference: The arm that it is compared with.
         accuracy: Difference in accuracy, or None where no seed could be compared.
-        cost: Ratios of cost, or None where none was measured.
+        cost: Ratios of cost in the condition that accuracy is set against, or None where none was measured.
+        further_costs: Those in further conditions.
     """
 
     pair: str
@@ -78,6 +49,12 @@ class Comparison:
     reference: str
     accuracy: Accuracy | None
     cost: CostRatios | None
+    further_costs: tuple[CostRatios, ...] = ()
+
+    @property
+    def costs(self) -> tuple[CostRatios, ...]:
+        """Ratios of cost in every condition."""
+        return (*((self.cost,) if self.cost else ()), *self.further_costs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +66,8 @@ class PairRuns:
         reference: Arm that the others are compared with, or None where it has no record.
         arms: Arms with a record, the reference first.
         trained: Training runs.
-        measured: The cost measurement, or None.
+        conditions: Cost measurements, one for each condition; the first is the one that accuracy is set
+            against.
         tested: Trained models on further test sets.
     """
 
@@ -97,8 +75,13 @@ class PairRuns:
     reference: str | None
     arms: tuple[str, ...]
     trained: tuple[Trained, ...]
-    measured: Measured | None
+    conditions: tuple[Measured, ...] = ()
     tested: tuple[Tested, ...] = ()
+
+    @property
+    def measured(self) -> Measured | None:
+        """The cost measurement that accuracy is set against, or None without any."""
+        return self.conditions[0] if self.conditions else None
 
     def runs(self, arm: str | None) -> dict[int, Trained]:
         """Seed → run of this arm."""
@@ -109,9 +92,8 @@ class PairRuns:
         return {run.stored.record.digest: run for run in self.trained}
 
     def cost(self, arm: str | None) -> ArmCost | None:
-        """Cost of this arm, where it was measured."""
-        costs = self.measured.result.arms if self.measured else ()
-        return next((cost for cost in costs if cost.arm == arm), None)
+        """Cost of this arm in the condition that accuracy is set against, where it was measured."""
+        return self.measured.cost(arm) if self.measured else None
 
 
 def compare(runs: PairRuns) -> tuple[tuple[Comparison, ...], tuple[Refusal, ...]]:
@@ -122,10 +104,18 @@ def compare(runs: PairRuns) -> tuple[tuple[Comparison, ...], tuple[Refusal, ...]
         if arm == runs.reference:
             continue
         accuracy = _accuracy(runs, arm, refusals)
-        cost = _cost(runs, arm, refusals)
-        if runs.reference is not None and (accuracy or cost):
+        costs = _costs(runs, arm, refusals)
+        if runs.reference is not None and (accuracy or any(costs)):
+            cost, *further = costs or (None,)
             comparisons.append(
-                Comparison(pair=runs.pair, arm=arm, reference=runs.reference, accuracy=accuracy, cost=cost)
+                Comparison(
+                    pair=runs.pair,
+                    arm=arm,
+                    reference=runs.reference,
+                    accuracy=accuracy,
+                    cost=cost,
+                    further_costs=tuple(item for item in further if item),
+                )
             )
     return tuple(comparisons), tuple(refusals)
 
@@ -159,42 +149,15 @@ def _why_not(reference: Trained | None, arm: Trained | None, name: str | None) -
     return "; ".join(disagreements(reference, arm)) or None
 
 
-def _cost(runs: PairRuns, arm: str, refusals: list[Refusal]) -> CostRatios | None:
-    own, reference = runs.cost(arm), runs.cost(runs.reference)
-    if own is None or reference is None or runs.measured is None:
-        return None
-    times: dict[str, Ratio | None] = {}
-    for protocol in _protocols(own, reference):
-        try:
-            times[protocol] = _time_ratio(runs.measured, protocol, arm, runs.reference)
-        except (SwatbenchError, OSError, ValueError, KeyError) as error:
-            why = f"the raw samples cannot be used: {error}"
-            what = f"{protocol} time"
-            refusals.append(Refusal(pair=runs.pair, arm=arm, seed=None, what=what, why=why))
-    return CostRatios(
-        params=own.params / reference.params,
-        macs=own.macs / reference.macs,
-        macs_agree=own.macs_agree and reference.macs_agree,
-        inference=times.get("inference"),
-        training=times.get("training"),
-        inference_peak=_quotient(own.inference_peak_bytes, reference.inference_peak_bytes),
-        training_peak=_quotient(own.training_peak_bytes, reference.training_peak_bytes),
-        timings=runs.measured.result.timings,
-    )
-
-
-def _protocols(own: ArmCost, reference: ArmCost) -> Iterator[str]:
-    yield "inference"
-    if own.training_s is not None and reference.training_s is not None:
-        yield "training"
-
-
-def _time_ratio(measured: Measured, protocol: str, arm: str, reference: str | None) -> Ratio:
-    if reference != measured.result.reference:
-        raise ValueError(f"they are timed against {measured.result.reference}, not {reference}")
-    samples = measured.stored.samples()
-    return paired_ratio(*(samples[f"{protocol}/{name}"] for name in (arm, reference, "twin")))
-
-
-def _quotient(own: int | None, reference: int | None) -> float | None:
-    return own / reference if own is not None and reference else None
+def _costs(runs: PairRuns, arm: str, refusals: list[Refusal]) -> tuple[CostRatios | None, ...]:
+    """Ratios of cost, one entry a condition; arms of unlike conditions are never compared."""
+    found: list[CostRatios | None] = []
+    for measured in runs.conditions:
+        ratios, unusable = cost_ratios(measured, arm, runs.reference)
+        where = f" in {measured.condition}" if len(runs.conditions) > 1 else ""
+        refusals += [
+            Refusal(pair=runs.pair, arm=arm, seed=None, what=f"{item.what}{where}", why=item.why)
+            for item in unusable
+        ]
+        found.append(ratios)
+    return tuple(found)

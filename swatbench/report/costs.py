@@ -4,28 +4,42 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from swatbench.report import words
-from swatbench.report.comparison import Comparison, PairRuns
+from swatbench.report.comparison import Comparison
+from swatbench.report.conditions import CALLS, condition_columns, filled, setting_of
+from swatbench.report.ratios import FLOOR, CostRatios
 from swatbench.report.section import Section
+from swatbench.report.selection import Measured
 from swatbench.report.sentences import COUNTERS_DISAGREE, UNSETTLED
 from swatbench.report.table import Column, Table, make_table
 from swatbench.report.tables import WHO, Link, Row, who
+from swatbench.spec.cost import Protocol
 from swatbench.stats.ratios import Ratio
-from swatbench.store.record import ArmCost, Timing
+from swatbench.store.cost import ArmCost, Timing
 
 _STOPPED = {"rounds": "all rounds done", "budget": "time was up", "precision": "precise enough"}
+
+_FURTHER = (
+    Column(
+        name="activations", title="Activations an image", show=words.quantity, numeric=True, link="record"
+    ),
+    Column(
+        name="training_macs", title="MACs a training step", show=words.quantity, numeric=True, link="record"
+    ),
+)
+"""Columns that older records have nothing for."""
 
 
 def cost_table(sections: Sequence[Section], link: Link) -> Table:
     """What every arm costs."""
     rows = [
-        _cost_row(section.machine, runs, cost, link)
+        _cost_row(section.machine, measured, cost, link)
         for section in sections
-        for runs in section.pairs
-        for cost in (runs.cost(arm) for arm in runs.arms)
-        if cost is not None
+        for measured, cost in costs_of(section)
     ]
+    told = condition_columns(rows)
     columns = (
         *WHO,
+        *told,
         _number("params", "Parameters", words.whole),
         _number("macs", "MACs an image", words.quantity, remark=_macs_remark),
         _number("inference_p50_s", "Forward pass, median", words.duration),
@@ -36,6 +50,9 @@ def cost_table(sections: Sequence[Section], link: Link) -> Table:
         _number("inference_peak_bytes", "Peak memory, inference", words.size),
         _number("training_peak_bytes", "Peak memory, training", words.size),
     )
+    columns = (*columns, *filled(_FURTHER, rows))
+    if told:
+        rows = [{**row, "setting": row["setting_alone"]} for row in rows]
     settings = {row["setting"] for row in rows}
     if len(settings) > 1:
         columns = (*columns, Column(name="setting", title="Measured at", shown_only=True, prose=True))
@@ -45,7 +62,7 @@ def cost_table(sections: Sequence[Section], link: Link) -> Table:
     )
     note = f"Measured at {words.listed([*settings])}. {note}" if len(settings) == 1 else note
     extra = ("macs_matmul", "macs_torch", "macs_agree", "batch_size", "img_size", "device", "dtype")
-    extra = (*extra, "threads", "memory_kind", "rounds", "record")
+    extra = (*extra, "threads", "memory_kind", "rounds", "condition", "record")
     return make_table("cost", "Cost of each arm", note, columns, rows, extra=extra)
 
 
@@ -57,9 +74,11 @@ def ratios_table(sections: Sequence[Section]) -> Table:
         for item in section.comparisons
         for row in _ratio_rows(section.machine, item)
     ]
+    told = condition_columns(rows)
     columns = (
         *WHO,
         Column(name="reference", title="Against"),
+        *told,
         Column(name="quantity", title="Of"),
         Column(name="ratio", title="Ratio", show=words.factor, numeric=True),
         Column(name="interval", title="95 % CI", shown_only=True),
@@ -69,12 +88,21 @@ def ratios_table(sections: Sequence[Section]) -> Table:
         Column(name="stopped_by", title="Ended when", show=_stopped),
         Column(name="verdict", title="Verdict"),
     )
-    note = (
-        "Times are medians of paired ratios. The A/A floor is what a second copy of the reference gave in "
-        "the same rounds; a ratio between 1 / floor and floor is not distinguishable from 1."
-    )
-    extra = ("low", "high", "drift", "drift_detected", "settled")
+    note = f"Times are medians of paired ratios. {FLOOR}"
+    if told:
+        note = f"Arms are compared within a condition, never across. What is counted stands once. {note}"
+    extra = ("low", "high", "drift", "drift_detected", "settled", "condition")
     return make_table("ratios", "Ratios of cost", note, columns, rows, extra=extra)
+
+
+def costs_of(section: Section) -> Iterator[tuple[Measured, ArmCost]]:
+    """Every measurement of a section with each of its arms: those that may be compared stand together."""
+    for runs in section.pairs:
+        for measured in runs.conditions:
+            for arm in runs.arms:
+                cost = measured.cost(arm)
+                if cost is not None:
+                    yield measured, cost
 
 
 def ratio_verdict(ratio: Ratio, timing: Timing | None = None) -> str:
@@ -111,15 +139,15 @@ def _stopped(cause: str) -> str:
     return _STOPPED.get(cause, cause)
 
 
-def _cost_row(machine: str, runs: PairRuns, cost: ArmCost, link: Link) -> Row:
-    assert runs.measured is not None
-    result = runs.measured.result
+def _cost_row(machine: str, measured: Measured, cost: ArmCost, link: Link) -> Row:
+    result = measured.result
     shared = ("batch_size", "img_size", "device", "dtype", "threads", "memory_kind")
-    own = ("params", "macs", "macs_matmul", "macs_torch", "macs_agree")
+    own = ("params", "macs", "macs_matmul", "macs_torch", "macs_agree", "activations", "training_macs")
     return {
         "machine": machine,
-        "pair": runs.pair,
+        "pair": measured.pair,
         "arm": cost.arm,
+        "condition": measured.condition,
         **{name: getattr(cost, name) for name in (*own, "inference_peak_bytes", "training_peak_bytes")},
         **{name: getattr(result, name) for name in shared},
         "inference_p50_s": cost.inference_s.p50,
@@ -128,28 +156,41 @@ def _cost_row(machine: str, runs: PairRuns, cost: ArmCost, link: Link) -> Row:
         "training_p50_s": cost.training_s.p50 if cost.training_s else None,
         "training_p95_s": cost.training_s.p95 if cost.training_s else None,
         "rounds": cost.inference_s.n,
-        "setting": f"batch {result.batch_size}, {result.img_size} px, {result.dtype}, {result.device}, "
-        f"{words.count(result.threads, 'thread')}",
-        "record": link(runs.measured.stored),
+        "setting": setting_of(result),
+        "setting_alone": setting_of(result, without_condition=True),
+        "record": link(measured.stored),
     }
 
 
 def _ratio_rows(machine: str, item: Comparison) -> Iterator[Row]:
-    if item.cost is None:
-        return
-    cost, name = item.cost, {"machine": machine, **who(item)}
+    for index, cost in enumerate(item.costs):
+        name = {"machine": machine, **who(item), "condition": cost.condition}
+        # Counts are a model's own, so those of further conditions are told only where they differ.
+        if index == 0 or _counts(cost) != _counts(item.costs[0]):
+            yield from ({**name, **row} for row in _counted_rows(cost))
+        yield from ({**name, **row} for row in _measured_rows(cost))
+
+
+def _counts(cost: CostRatios) -> tuple[float, float, bool]:
+    return cost.params, cost.macs, cost.macs_agree
+
+
+def _counted_rows(cost: CostRatios) -> Iterator[Row]:
     counted = "exact" if cost.macs_agree else COUNTERS_DISAGREE
     for quantity, exact, verdict in (("parameters", cost.params, "exact"), ("MACs", cost.macs, counted)):
-        yield {**name, "quantity": quantity, "ratio": exact, "interval": words.NOTHING, "verdict": verdict}
-    times = (("forward pass", cost.inference, "inference"), ("training step", cost.training, "training"))
-    for quantity, ratio, protocol in times:
+        yield {"quantity": quantity, "ratio": exact, "interval": words.NOTHING, "verdict": verdict}
+
+
+def _measured_rows(cost: CostRatios) -> Iterator[Row]:
+    ratios: dict[Protocol, Ratio | None] = {"inference": cost.inference, "training": cost.training}
+    for protocol, ratio in ratios.items():
         if ratio is not None:
-            yield {**name, "quantity": quantity, **_time_row(ratio, cost.timing(protocol))}
+            yield {"quantity": CALLS[protocol], **_time_row(ratio, cost.timing(protocol))}
     peaks = (("peak memory, inference", cost.inference_peak), ("peak memory, training", cost.training_peak))
     for quantity, peak in peaks:
         if peak is not None:
             verdict = "one measurement"
-            yield {**name, "quantity": quantity, "ratio": peak, "interval": words.NOTHING, "verdict": verdict}
+            yield {"quantity": quantity, "ratio": peak, "interval": words.NOTHING, "verdict": verdict}
 
 
 def _time_row(ratio: Ratio, timing: Timing | None) -> Row:

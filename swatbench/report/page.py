@@ -17,13 +17,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from swatbench.report import words
+from swatbench.report.breakdowns import breakdown_table, difference_sentences
 from swatbench.report.canvas import Drawing
 from swatbench.report.classes import classes_table
 from swatbench.report.costs import cost_table, ratios_table
 from swatbench.report.departures import departures
+from swatbench.report.energies import energies_table, why_no_energy
 from swatbench.report.evaluations import evaluations_table, further_table
 from swatbench.report.export import csv_text, escape_markdown, markdown_text, tex_text
 from swatbench.report.figures import figures
+from swatbench.report.latencies import latencies_table
 from swatbench.report.ledger import (
     cells_table,
     damaged_table,
@@ -32,13 +35,18 @@ from swatbench.report.ledger import (
     left_out_table,
     refusals_table,
 )
+from swatbench.report.memories import memories_table
+from swatbench.report.modules import modules_table
 from swatbench.report.points import points, unbeaten
 from swatbench.report.recipes import recipes_table
+from swatbench.report.rooflines import rooflines_table
 from swatbench.report.section import Section, sections
 from swatbench.report.selection import WellFormed, parse
 from swatbench.report.sentences import MAC, Sentence, measured_in_words, sentence, tally
+from swatbench.report.states import states_table
 from swatbench.report.table import Table
 from swatbench.report.tables import accuracy_table, differences_table, means_table
+from swatbench.report.throughputs import throughputs_table
 from swatbench.report.training import training_table
 from swatbench.report.weights import told
 from swatbench.store.asked import Asked, read_asked
@@ -59,6 +67,8 @@ class Chapter:
         weights: Which weights the accuracies are of, or an empty text.
         departures: Settings of pairs that are not the catalogue's, or an empty text.
         frontier: Arms that no other beats in both accuracy and MACs, or an empty text.
+        spent: Where an arm spends its time otherwise than its reference.
+        energy: Why no energy was measured, or an empty text.
         figures: Drawings.
     """
 
@@ -68,6 +78,8 @@ class Chapter:
     weights: str
     departures: str
     frontier: str
+    spent: tuple[str, ...]
+    energy: str
     figures: tuple[Drawing, ...]
 
 
@@ -119,7 +131,14 @@ def _tables(found: Sequence[Section], damaged: Sequence[tuple[str, str]], folder
         classes_table(found),
         evaluations_table(found, link),
         ratios_table(found),
+        throughputs_table(found, link),
         cost_table(found, link),
+        latencies_table(found, link),
+        memories_table(found, link),
+        rooflines_table(found, link),
+        energies_table(found, link),
+        modules_table(found, link),
+        breakdown_table(found, link),
         accuracy_table(found, link),
         training_table(found, link),
         recipes_table(found),
@@ -127,6 +146,7 @@ def _tables(found: Sequence[Section], damaged: Sequence[tuple[str, str]], folder
         failures_table(found, link),
         left_out_table(found, link),
         cells_table(found, link),
+        states_table(found, link),
         environments_table(found),
         damaged_table(damaged),
     )
@@ -141,6 +161,8 @@ def _chapter(section: Section, *, alone: bool) -> Chapter:
         weights=told(section.pairs),
         departures=words.listed([*departures(section)]),
         frontier=words.listed(best) if len(best) > 1 else "",
+        spent=difference_sentences(section),
+        energy=why_no_energy(section),
         figures=figures(section, "" if alone else f"-{section.machine}"),
     )
 
@@ -154,7 +176,7 @@ def _silence(section: Section) -> str:
 def _head(suite: str, asked: Mapping[str, Asked], found: Sequence[Section], damaged: int) -> dict[str, str]:
     shown = [stored for section in found for stored in (*section.reported, *section.failed)]
     dates = [stored.record.started_at for stored in shown]
-    reported = [runs.measured for section in found for runs in section.pairs if runs.measured]
+    reported = [measured for section in found for runs in section.pairs for measured in runs.conditions]
     return {
         "suite": suite,
         # Machines may have been asked at different times, when the suite said different things.

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from swatbench.report.choice import LeftOut, choose
 from swatbench.report.comparison import Comparison, PairRuns, Refusal, compare
+from swatbench.report.conditions import place_of
 from swatbench.report.further import FurtherComparison, compare_further
 from swatbench.report.selection import Measured, Tested, Trained, WellFormed
 from swatbench.spec.catalog import ARMS, PAIRS
@@ -39,7 +40,8 @@ class Section:
         """Records that the section rests on."""
         trained = [run.stored for runs in self.pairs for run in runs.trained]
         tested = [test.stored for runs in self.pairs for test in runs.tested]
-        return (*trained, *tested, *(runs.measured.stored for runs in self.pairs if runs.measured))
+        measured = [measured.stored for runs in self.pairs for measured in runs.conditions]
+        return (*trained, *tested, *measured)
 
 
 def sections(found: WellFormed, failed: Sequence[Stored], asked: Mapping[str, Asked]) -> tuple[Section, ...]:
@@ -89,26 +91,29 @@ def _pairs(found: WellFormed) -> tuple[PairRuns, ...]:
             name,
             [run for run in found.trained if run.pair == name],
             [test for test in found.tested if test.pair == name],
-            next((cost for cost in found.measured if cost.pair == name), None),
+            [cost for cost in found.measured if cost.pair == name],
         )
         for name in _ordered({item.pair for item in every}, list(PAIRS))
     )
 
 
-def _pair_runs(
-    pair: str, trained: list[Trained], tested: list[Tested], measured: Measured | None
-) -> PairRuns:
+def _pair_runs(pair: str, trained: list[Trained], tested: list[Tested], measured: list[Measured]) -> PairRuns:
+    own = next((run.cell.resolution.precision for run in trained), None)
+    conditions = sorted(measured, key=lambda item: (place_of(item.result, own), item.configuration))
     parts = {item.cell.arm: item.cell.parts for item in (*tested, *trained)}
-    parts |= measured.cell.arms if measured else {}
+    for condition in reversed(conditions):
+        parts |= condition.cell.arms
     order = _ordered(parts, list(ARMS))
     reference = next((arm for arm in order if not parts[arm]), None)
+    if conditions and not trained and not tested:
+        reference = conditions[0].result.reference
     return PairRuns(
         pair=pair,
         reference=reference,
         arms=tuple(sorted(order, key=lambda arm: arm != reference)),
         trained=tuple(sorted(trained, key=lambda run: (order.index(run.cell.arm), run.cell.seed))),
         tested=tuple(sorted(tested, key=lambda test: (order.index(test.cell.arm), _place(test)))),
-        measured=measured,
+        conditions=tuple(conditions),
     )
 
 

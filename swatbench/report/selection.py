@@ -9,8 +9,10 @@ from typing import Annotated, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from swatbench.report.conditions import Called, calls_of, condition_of
+from swatbench.store.cost import ArmCost, CostResult
 from swatbench.store.files import Stored
-from swatbench.store.record import CostResult, EvaluationResult, TrainResult
+from swatbench.store.record import EvaluationResult, TrainResult
 
 TEST_SPLIT = "test"
 """What the test split is called beside further test sets."""
@@ -38,6 +40,14 @@ class _Recipe(BaseModel):
         return None if self.epochs is None else self.epochs + self.cooldown_epochs
 
 
+class _Resolution(BaseModel):
+    """What a machine decided, as far as a record tells."""
+
+    model_config = ConfigDict(frozen=True)
+
+    precision: str | None = None
+
+
 class TrainFacts(BaseModel):
     """What a report needs of a training cell; a record keeps more, and older ones may keep less."""
 
@@ -50,6 +60,7 @@ class TrainFacts(BaseModel):
     parts: tuple[str, ...]
     seed: int
     recipe: _Recipe
+    resolution: _Resolution = _Resolution()
 
 
 class TestFacts(BaseModel):
@@ -157,6 +168,20 @@ class Measured(_Finished[CostFacts, CostResult]):
     def configuration(self) -> str:
         """Digest of the cell."""
         return self.stored.record.digest
+
+    @property
+    def condition(self) -> str:
+        """Precision, mode and layout in words; measurements of a pair in one condition replace each other."""
+        return condition_of(self.result)
+
+    def cost(self, arm: str | None) -> ArmCost | None:
+        """Cost of this arm, where it was measured."""
+        return next((cost for cost in self.result.arms if cost.arm == arm), None)
+
+    def calls(self, arm: str | None) -> tuple[Called, ...]:
+        """Calls of this arm that were timed, at every batch size."""
+        cost = self.cost(arm)
+        return calls_of(cost, self.result) if cost else ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

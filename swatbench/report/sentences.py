@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from swatbench.report import words
 from swatbench.report.accuracy import Accuracy
 from swatbench.report.comparison import Comparison, CostRatios
+from swatbench.report.conditions import is_plain
 from swatbench.report.section import Section
 from swatbench.report.selection import Measured
 from swatbench.stats.accuracy import FEW_SEEDS, ImageDifference, SeedDifference
 from swatbench.stats.ratios import Ratio
-from swatbench.store.record import Timing
+from swatbench.store.cost import Timing
 
 MAC = (
     "One MAC is one multiplication with one addition; MACs are those of one image's forward pass, counted by "
@@ -58,8 +59,23 @@ def sentence(item: Comparison) -> Sentence:
         effect=effect,
         accuracy=accuracy,
         unlike="; ".join(item.accuracy.unlike) if item.accuracy else "",
-        cost="; ".join(_cost(item.cost)) if item.cost else "not compared",
+        cost=f"{_where(item)}{'; '.join(_cost(item.cost))}" if item.cost else "not compared",
     )
+
+
+def condition_in_words(section: Section) -> str:
+    """In which condition the cost is that figures show; an empty text where there is but the usual one."""
+    headlines: dict[str, list[str]] = {}
+    for runs in section.pairs:
+        if runs.measured is not None:
+            headlines.setdefault(runs.measured.condition, []).append(runs.pair)
+    every = [measured for runs in section.pairs for measured in runs.conditions]
+    several = any(len(runs.conditions) > 1 for runs in section.pairs)
+    if not several and len(headlines) < 2 and all(is_plain(measured.result) for measured in every):
+        return ""
+    told = [*headlines] if len(headlines) == 1 else [f"{c} ({words.listed(p)})" for c, p in headlines.items()]
+    further = " Further conditions are in the tables." if several else ""
+    return f"Cost is that in {words.listed(told)}.{further}"
 
 
 def measured_in_words(costs: Iterable[Measured]) -> str:
@@ -103,6 +119,15 @@ def _seeds(seeds: SeedDifference) -> str:
         least = words.probability(seeds.smallest_p)
         return f"{text}, if differences are normal ({seeds.seeds} seeds allow no exact p below {least})"
     return text
+
+
+def _where(item: Comparison) -> str:
+    """The condition that the cost is of, where it is not the only one or not the usual one."""
+    if item.cost is None or (item.cost.is_plain and len(item.costs) == 1):
+        return ""
+    further = len(item.costs) - 1
+    others = f" ({words.count(further, 'further condition')} in the table of ratios)" if further else ""
+    return f"in {item.cost.condition}{others}: "
 
 
 def _cost(cost: CostRatios) -> Iterator[str]:

@@ -9,7 +9,9 @@ from matplotlib.lines import Line2D
 from swatbench.report import words
 from swatbench.report.canvas import INK, PAPER, RULE, Drawing, Shade, colour_key, dot, draw
 from swatbench.report.comparison import Comparison
+from swatbench.report.conditions import CALLS
 from swatbench.report.section import Section
+from swatbench.spec.cost import Protocol
 from swatbench.stats.ratios import Ratio
 
 
@@ -60,9 +62,10 @@ def time_ratios(section: Section, shades: dict[str, Shade], suffix: str) -> Draw
 def _timings(item: Comparison) -> Iterator[Timing]:
     if item.cost is None:
         return
-    for what, ratio in (("forward pass", item.cost.inference), ("training step", item.cost.training)):
+    ratios: dict[Protocol, Ratio | None] = {"inference": item.cost.inference, "training": item.cost.training}
+    for protocol, ratio in ratios.items():
         if ratio is not None:
-            yield Timing(pair=item.pair, arm=item.arm, what=what, ratio=ratio)
+            yield Timing(pair=item.pair, arm=item.arm, what=CALLS[protocol], ratio=ratio)
 
 
 def _paint(axes: Axes, rows: Sequence[Timing], shades: dict[str, Shade]) -> None:

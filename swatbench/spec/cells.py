@@ -14,12 +14,15 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from swatbench.spec.base import Spec
+from swatbench.spec.cost import Cost, Layout, Mode
 from swatbench.spec.data import Data, TestSet
 from swatbench.spec.recipe import Recipe
-from swatbench.spec.suite import Cost
 
 PROTOCOL_VERSION = 3
-"""Raised whenever the same cell would give other numbers than before; a part of every digest."""
+"""Raised whenever a cell that trains or tests would give other numbers than before; in every such digest."""
+
+COST_PROTOCOL_VERSION = 4
+"""The same of cells that measure cost; it stands apart, so that measuring otherwise trains nothing anew."""
 
 
 class Resolution(Spec):
@@ -175,26 +178,32 @@ class EvaluateCell(_Cell):
 
 
 class CostCell(_Cell):
-    """The cost of one pair's arms, measured interleaved."""
+    """The cost of one pair's arms, measured interleaved, in one mode, precision and layout."""
 
-    # `threads` is the resolved number, so null and that number in `cost` ask for the same.
-    _no_facts: ClassVar[dict[str, set[str]]] = {"cost": {"threads"}}
+    # What a cell resolves for itself is no part of what `cost` leaves open or lists.
+    _no_facts: ClassVar[dict[str, set[str]]] = {"cost": {"threads", "modes", "precisions", "layouts"}}
 
     kind: Literal["cost"] = "cost"
     pair: dict[str, Any]
-    """The catalogue's row, whole."""
+    """The catalogue's row, whole; of models from elsewhere a name alone."""
     arms: dict[str, tuple[str, ...]]
     """Arm → the parts that it applies to this pair; the first one is the reference of every ratio."""
+    models: dict[str, str] = Field(default_factory=dict)
+    """Arm → what names its model, for an arm that is no arm of the pair."""
+    input_size: tuple[int, int, int]
+    """C, H and W of the input."""
     num_classes: int
     cost: Cost
+    mode: Mode
+    layout: Layout
     resolution: Resolution
     threads: int
-    protocol_version: int = PROTOCOL_VERSION
+    protocol_version: int = COST_PROTOCOL_VERSION
 
     @property
     def id(self) -> str:
         """Name of the cell's folder."""
-        return f"{self.pair['name']}-cost-{self.digest[:10]}"
+        return f"{_safe(self.pair['name'])}-cost-{self.digest[:10]}"
 
 
 Cell = Annotated[TrainCell | EvaluateCell | CostCell, Field(discriminator="kind")]

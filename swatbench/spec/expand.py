@@ -1,14 +1,19 @@
 """A suite, and what a machine decided about it, expanded into cells."""
 
+from typing import Any
+
 from swatbench.errors import SuiteError
 from swatbench.spec.catalog import PAIRS, parts_of
 from swatbench.spec.cells import CostCell, EvaluateCell, Machine, NamedWeights, TrainCell
+from swatbench.spec.cost import Cost
 from swatbench.spec.data import TestSet
 from swatbench.spec.recipe import Recipe
-from swatbench.spec.suite import Suite
+from swatbench.spec.suite import PairedSuite, ProfileSuite, Suite
 
 
-def expand(suite: Suite, machine: Machine, *, cores: int) -> tuple[TrainCell | EvaluateCell | CostCell, ...]:
+def expand(
+    suite: Suite | ProfileSuite, machine: Machine, *, cores: int
+) -> tuple[TrainCell | EvaluateCell | CostCell, ...]:
     """List the cells of a suite: training first, then further tests, then cost, in the order of the file.
 
     Args:
@@ -19,6 +24,8 @@ def expand(suite: Suite, machine: Machine, *, cores: int) -> tuple[TrainCell | E
     Raises:
         SuiteError: The machine's processes cannot share a batch.
     """
+    if isinstance(suite, ProfileSuite):
+        return _cost_cells(suite, suite.cost, machine, cores)
     train = tuple(
         train_cell(suite, machine, pair=pair, arm=arm, seed=seed)
         for pair in suite.pairs
@@ -26,7 +33,8 @@ def expand(suite: Suite, machine: Machine, *, cores: int) -> tuple[TrainCell | E
         for arm in suite.arms
     )
     further = tuple(evaluate_cell(cell, test, machine) for cell in train for test in suite.data.further_tests)
-    return (*train, *further, *_cost_cells(suite, machine, cores))
+    cost = () if suite.cost is None else _cost_cells(suite, suite.cost, machine, cores)
+    return (*train, *further, *cost)
 
 
 def train_cell(suite: Suite, machine: Machine, *, pair: str, arm: str, seed: int) -> TrainCell:
@@ -105,19 +113,60 @@ def named_cells(suite: Suite, machine: Machine, named: NamedWeights) -> tuple[Ev
     )
 
 
-def _cost_cells(suite: Suite, machine: Machine, cores: int) -> tuple[CostCell, ...]:
-    if suite.cost is None:
-        return ()
+def cost_cells(
+    pair: dict[str, Any],
+    arms: dict[str, tuple[str, ...]],
+    *,
+    cost: Cost,
+    machine: Machine,
+    cores: int,
+    input_size: tuple[int, int, int],
+    models: dict[str, str] | None = None,
+) -> tuple[CostCell, ...]:
+    """The measurements of one pair: one for each mode, precision and layout.
+
+    Args:
+        pair: The catalogue's row, or the name alone of models from elsewhere.
+        arms: Arm → its parts; the first is the reference.
+        cost: What to measure.
+        machine: What the machine decided.
+        cores: CPU cores to measure with where `cost` does not say.
+        input_size: C, H and W of the input.
+        models: Arm → what names its model, for an arm that is no arm of the pair.
+    """
+    resolution = machine.resolution.model_copy(update={"data_digest": None})
+    precisions = cost.precisions or (resolution.precision,)
     return tuple(
         CostCell(
-            pair=suite.row(pair).as_dict(),
-            arms={arm: parts_of(PAIRS[pair], arm) for arm in suite.arms},
+            pair=pair,
+            arms=arms,
+            models=models or {},
+            input_size=input_size,
             num_classes=machine.num_classes,
-            cost=suite.cost,
-            resolution=machine.resolution.model_copy(update={"data_digest": None}),
-            threads=suite.cost.threads or cores,
+            cost=cost,
+            mode=mode,
+            layout=layout,
+            resolution=resolution.model_copy(update={"precision": precision}),
+            threads=cost.threads or cores,
         )
+        for precision in precisions
+        for layout in cost.layouts
+        for mode in cost.modes
+    )
+
+
+def _cost_cells(suite: PairedSuite, cost: Cost, machine: Machine, cores: int) -> tuple[CostCell, ...]:
+    return tuple(
+        cell
         for pair in suite.pairs
+        for cell in cost_cells(
+            suite.row(pair).as_dict(),
+            {arm: parts_of(PAIRS[pair], arm) for arm in suite.arms},
+            cost=cost,
+            machine=machine,
+            cores=cores,
+            input_size=(3, PAIRS[pair].img_size, PAIRS[pair].img_size),
+        )
     )
 
 

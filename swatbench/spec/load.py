@@ -1,6 +1,7 @@
 """A suite file read and checked: every problem is told at once, by file, line and key."""
 
 import json
+from collections.abc import KeysView
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -11,14 +12,14 @@ from swatbench.errors import SuiteError
 from swatbench.spec.document import Document, read_document, syntax_problem
 from swatbench.spec.explain import explain
 from swatbench.spec.problem import Mark, Problem, suite_error
-from swatbench.spec.suite import Suite
+from swatbench.spec.suite import PairedSuite, ProfileSuite, Suite
 
 MAX_BYTES = 1_000_000
 """Largest suite file."""
 
 
-def load_suite(path: Path) -> Suite:
-    """Read a suite file.
+def load_suite(path: Path) -> Suite | ProfileSuite:
+    """Read a suite file; one that names neither data nor recipe nor seeds measures cost alone.
 
     Args:
         path: A YAML file in UTF-8.
@@ -30,7 +31,26 @@ def load_suite(path: Path) -> Suite:
     return parse_suite(_read(path), file=str(path))
 
 
-def parse_suite(text: str, *, file: str) -> Suite:
+def load_training_suite(path: Path) -> Suite:
+    """Read a suite file that trains.
+
+    Args:
+        path: A YAML file in UTF-8.
+
+    Raises:
+        SuiteError: As for `load_suite`, and where the suite only measures cost.
+    """
+    suite = load_suite(path)
+    if isinstance(suite, ProfileSuite):
+        raise SuiteError(
+            "this suite has no data and no recipe: it only measures cost.",
+            where=str(path),
+            fix="Name a suite that trains.",
+        )
+    return suite
+
+
+def parse_suite(text: str, *, file: str) -> Suite | ProfileSuite:
     """Turn the text of a suite file into a suite.
 
     Args:
@@ -44,15 +64,21 @@ def parse_suite(text: str, *, file: str) -> Suite:
     if not isinstance(document.value, dict):
         raise suite_error(file, document.problems or [_no_keys(document)])
     problems = {problem.key: problem for problem in document.problems}
+    kind = _kind(document.value.keys())
     try:
         # Strict mode takes a list for a tuple only where it comes from JSON.
-        suite = Suite.model_validate_json(json.dumps(document.value, allow_nan=False))
+        suite = kind.model_validate_json(json.dumps(document.value, allow_nan=False))
     except ValidationError as error:
-        found = {problem.key: problem for problem in explain(error, document, Suite)}
+        found = {problem.key: problem for problem in explain(error, document, kind)}
         raise suite_error(file, (found | problems).values()) from None
     if problems:
         raise suite_error(file, problems.values())
     return suite
+
+
+def _kind(keys: KeysView[str]) -> type[Suite] | type[ProfileSuite]:
+    trains = {name for name, field in Suite.model_fields.items() if field.is_required()}
+    return Suite if keys & (trains - PairedSuite.model_fields.keys()) else ProfileSuite
 
 
 def _document(text: str, file: str) -> Document:

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 
 from swatbench.spec.catalog import PAIRS, parts_of
 from swatbench.spec.estimate import forward_macs, training_macs
-from swatbench.spec.suite import Suite
+from swatbench.spec.suite import ProfileSuite, Suite
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,12 +32,14 @@ class Planned:
         return asdict(self)
 
 
-def plan(suite: Suite) -> tuple[Planned, ...]:
-    """List the training runs of a suite in the order of the file.
+def plan(suite: Suite | ProfileSuite) -> tuple[Planned, ...]:
+    """List the training runs of a suite in the order of the file; none where it only measures cost.
 
     Args:
         suite: The suite.
     """
+    if isinstance(suite, ProfileSuite):
+        return ()
     images = suite.data.facts.train_images
     recipes = {pair: suite.recipe_of(pair) for pair in suite.pairs}
     return tuple(

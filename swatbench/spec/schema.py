@@ -6,12 +6,16 @@ A suite file names it in its first line: `# yaml-language-server: $schema=suite.
 import json
 from typing import Any
 
-from swatbench.spec.suite import Suite
+from pydantic import TypeAdapter
+
+from swatbench.spec.suite import ProfileSuite, Suite
+
+_EITHER: TypeAdapter[Suite | ProfileSuite] = TypeAdapter(Suite | ProfileSuite)
 
 
 def suite_schema() -> dict[str, Any]:
     """JSON schema (draft 2020-12) of a suite file, with the docstring of every field as its description."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Suite.model_json_schema()}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_EITHER.json_schema()}
 
 
 def schema_text() -> str:

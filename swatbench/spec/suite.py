@@ -1,14 +1,14 @@
 """A suite: which pairs are compared, on what data, by which recipe, how often, and at what measured cost."""
 
-from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Annotated, Self, TypeVar
+from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from swatbench.errors import ModelError
-from swatbench.spec.base import BatchSize, Name, Spec
+from swatbench.spec.base import Name, Spec
 from swatbench.spec.catalog import ARMS, FAMILY_PARTS, PAIRS, Pair, parts_of, suggest
+from swatbench.spec.cost import Cost, distinct
 from swatbench.spec.data import Data
 from swatbench.spec.execution import Execution
 from swatbench.spec.recipe import Recipe, RecipeChanges
@@ -22,16 +22,6 @@ def _known(kind: str, table: Mapping[str, object]) -> Callable[[str], str]:
         return name
 
     return check
-
-
-Item = TypeVar("Item")
-
-
-def _distinct(items: tuple[Item, ...]) -> tuple[Item, ...]:
-    for item, times in Counter(items).items():
-        if times > 1:
-            raise ValueError(f"{item} is listed {times} times")
-    return items
 
 
 PairName = Annotated[
@@ -55,23 +45,8 @@ class Promise(Spec):
     """Smallest gain of SWAT in top-1 accuracy over the baseline, in points, that every pair reaches."""
 
 
-class Cost(Spec):
-    """How the arms of a pair are timed and measured; all arms stay resident and are timed interleaved."""
-
-    batch_size: BatchSize = 64
-    """Images in one timed call."""
-    threads: Annotated[int, Field(ge=1, le=1024)] | None = None
-    """CPU threads while measuring; null for all cores."""
-    max_rounds: Annotated[int, Field(ge=6, le=10_000)] = 60
-    """Most rounds; in each, every arm and the baseline's twin are timed once, in random order."""
-    budget_s: Annotated[float, Field(gt=0)] = 15.0
-    """Time after which no further round of one protocol is begun, in seconds."""
-    training: bool = True
-    """Also time and measure one training step (forward, backward, optimizer)."""
-
-
-class Suite(Spec):
-    """A suite file."""
+class PairedSuite(Spec):
+    """What every suite file says: which pairs, which arms, where they run."""
 
     name: Name
     """Name of the folder under `results/` and `reports/`."""
@@ -79,9 +54,9 @@ class Suite(Spec):
     """What the suite asks, for the head of the report."""
     promise: Promise | None = None
     """Expected time, hardware and result."""
-    pairs: Annotated[tuple[PairName, ...], Field(min_length=1), AfterValidator(_distinct)]
+    pairs: Annotated[tuple[PairName, ...], Field(min_length=1), AfterValidator(distinct)]
     """Pairs of the catalogue (`swatbench models`)."""
-    arms: Annotated[tuple[ArmName, ...], Field(min_length=1), AfterValidator(_distinct)] = (
+    arms: Annotated[tuple[ArmName, ...], Field(min_length=1), AfterValidator(distinct)] = (
         "baseline",
         "swat",
     )
@@ -92,18 +67,8 @@ class Suite(Spec):
     """
     structure: Structure = Structure()
     """Other sizes or readings of SWAT than the paper's."""
-    seeds: Annotated[tuple[Seed, ...], Field(min_length=1), AfterValidator(_distinct)]
-    """One training run for each pair, arm and seed."""
-    data: Data
-    """The images."""
-    recipe: Recipe
-    """The training recipe."""
-    recipe_for: dict[RecipeOwner, RecipeChanges] = Field(default_factory=dict)
-    """Family or pair → what it has otherwise; a pair's own goes before its family's."""
     execution: Execution = Execution()
     """Device, precision, threads."""
-    cost: Cost | None = Cost()
-    """How cost is measured; null to skip it."""
 
     @model_validator(mode="after")
     def _baseline_first(self) -> Self:
@@ -131,6 +96,30 @@ class Suite(Spec):
     def row(self, pair: str) -> Pair:
         """The catalogue's row of a pair, with the suite's structure."""
         return self.structure.of(PAIRS[pair])
+
+
+class ProfileSuite(PairedSuite):
+    """A suite file without data, recipe and seeds: cost is measured, and nothing is trained."""
+
+    num_classes: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
+    """Classes of the logits."""
+    cost: Cost = Cost()
+    """How cost is measured."""
+
+
+class Suite(PairedSuite):
+    """A suite file that trains."""
+
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1), AfterValidator(distinct)]
+    """One training run for each pair, arm and seed."""
+    data: Data
+    """The images."""
+    recipe: Recipe
+    """The training recipe."""
+    recipe_for: dict[RecipeOwner, RecipeChanges] = Field(default_factory=dict)
+    """Family or pair → what it has otherwise; a pair's own goes before its family's."""
+    cost: Cost | None = Cost()
+    """How cost is measured; null to skip it."""
 
     def recipe_of(self, pair: str) -> Recipe:
         """The recipe of a pair, for all of its arms."""

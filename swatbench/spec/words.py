@@ -28,7 +28,8 @@ def schema_at(root: Schema, key: Key) -> Schema | None:
 
 def keys_at(root: Schema, key: Key) -> list[str]:
     """Names of the keys allowed below `key`, in the order in which they are documented."""
-    return [name for one in _alternatives(root, schema_at(root, key)) for name in one.get("properties", ())]
+    alternatives = _alternatives(root, schema_at(root, key))
+    return list(dict.fromkeys(name for one in alternatives for name in one.get("properties", ())))
 
 
 def choices_at(root: Schema, key: Key) -> list[str]:

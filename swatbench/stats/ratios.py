@@ -2,7 +2,8 @@
 
 Two calls timed in the same round share that round's state of the machine, so their ratio is steadier than
 either time. A twin (a second copy of the reference, timed in the same rounds) shows what ratio the machine
-gives to equal work; no effect below that is believed.
+gives to equal work. An arm is called different only if it differs from both copies, in the same direction,
+and by more than they differ from one another (`benchmarks/timing.py` shows how often that errs).
 """
 
 from dataclasses import dataclass
@@ -39,13 +40,12 @@ class Ratio:
         high: Upper end.
         confidence: Coverage that the interval aims at.
         rounds: Pairs behind it.
-        floor: The A/A floor, a factor of at least 1: the largest departure from 1 inside the interval of
-            twin / reference, that is exp(max(|log low|, |log high|)). Ratios between 1 / floor and floor
-            are what equal work may give on this machine in these rounds.
+        floor: The A/A floor, a factor of at least 1: exp(|log|) of the median of twin / reference, what equal
+            work gave on this machine in these rounds. Ratios between 1 / floor and floor are not believed.
         enough: Whether there are rounds enough for an interval of that confidence at all (an exact
             interval for a median needs 2 / 2^rounds <= 1 - confidence: 6 rounds for 95 %).
-        distinguishable: There are rounds enough, the interval excludes 1, and the ratio lies outside the
-            floor.
+        distinguishable: There are rounds enough, the intervals of arm / reference and of arm / twin exclude 1
+            on the same side, and the ratio lies outside the floor.
         drift: Whether the ratio moved during the measurement.
     """
 
@@ -93,7 +93,8 @@ def paired_ratio(
         raise ValueError(f"rounds differ: arm {arm.size}, reference {reference.size}, twin {twin.size}")
     log_ratio, log_twin = np.log(arm / reference), np.log(twin / reference)
     low, high = _median_interval(log_ratio, seed=seed, confidence=confidence)
-    floor = max(map(abs, _median_interval(log_twin, seed=seed, confidence=confidence)))
+    beside_twin = _median_interval(log_ratio - log_twin, seed=seed, confidence=confidence)
+    floor = abs(float(np.median(log_twin)))
     middle = float(np.median(log_ratio))
     enough = 2 * 0.5**arm.size <= 1 - confidence
     return Ratio(
@@ -104,9 +105,14 @@ def paired_ratio(
         rounds=arm.size,
         floor=float(np.exp(floor)),
         enough=enough,
-        distinguishable=enough and not low <= 0 <= high and abs(middle) > floor,
+        distinguishable=enough and _same_side(low, high, *beside_twin) and abs(middle) > floor,
         drift=_drift(log_ratio, half_width=(high - low) / 2, confidence=confidence),
     )
+
+
+def _same_side(*ends: float) -> bool:
+    """Whether all ends of intervals of log-ratios lie above 0, or all below."""
+    return min(ends) > 0 or max(ends) < 0
 
 
 def _named(arm_s: ArrayLike, reference_s: ArrayLike, twin_s: ArrayLike) -> tuple[tuple[str, ArrayLike], ...]:

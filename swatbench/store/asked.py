@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from swatbench.spec.base import Spec
-from swatbench.spec.suite import Suite
+from swatbench.spec.suite import PairedSuite
 from swatbench.store.atomic import write_bytes_atomic
 
 ASKED = "asked.json"
@@ -32,7 +32,9 @@ class Asked(Spec):
         return str(self.suite.get("description", ""))
 
 
-def write_asked(machine: Path, suite: Suite, cells: tuple[str, ...], *, named: tuple[str, ...] = ()) -> None:
+def write_asked(
+    machine: Path, suite: PairedSuite, cells: tuple[str, ...], *, named: tuple[str, ...] = ()
+) -> None:
     """Leave what is asked beside a machine's cells, unless it lies there already.
 
     Args:

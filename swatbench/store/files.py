@@ -7,7 +7,6 @@ see `record.py` for what each holds.
 import hashlib
 import json
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -18,12 +17,16 @@ from pydantic import ValidationError
 from swatbench.errors import StoreError
 from swatbench.store.arrays import read_arrays, write_arrays
 from swatbench.store.atomic import write_bytes_atomic
+from swatbench.store.cost import ModuleCost, Spent
 from swatbench.store.record import CurvePoint, Record
 from swatbench.store.refusal import damaged, refused
+from swatbench.store.rows import read_rows
 from swatbench.store.upgrade import NewerRecordError, upgrade
 
 __all__ = [
+    "BREAKDOWN",
     "CURVE",
+    "MODULES",
     "PREDICTIONS",
     "PREDICTIONS_RAW",
     "RECORD",
@@ -36,7 +39,6 @@ __all__ = [
     "read_record",
     "read_suite",
     "write_arrays",
-    "write_curve",
     "write_record",
 ]
 
@@ -45,6 +47,8 @@ CURVE = "curve.jsonl"
 PREDICTIONS = "predictions.npz"
 PREDICTIONS_RAW = "predictions-raw.npz"
 SAMPLES = "samples.npz"
+MODULES = "modules.jsonl"
+BREAKDOWN = "breakdown.jsonl"
 
 SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}\Z")
 """Names that may be a folder's; no other is looked for or made."""
@@ -88,16 +92,6 @@ def write_record(folder: Path, record: Record) -> Path:
     return folder / RECORD
 
 
-def write_curve(folder: Path, points: Iterable[CurvePoint]) -> str:
-    """Write the whole training curve, one JSON object a line, and return the file's SHA-256.
-
-    Raises:
-        StoreError: The file cannot be written.
-    """
-    lines = (json.dumps(point.model_dump(), allow_nan=False) for point in points)
-    return write_bytes_atomic(folder / CURVE, "".join(f"{line}\n" for line in lines).encode())
-
-
 def read_record(path: Path) -> Record:
     """Read a record, of the present layout or an older one.
 
@@ -138,11 +132,23 @@ class Stored:
         Raises:
             StoreError: The file is missing or damaged.
         """
-        path = self.folder / CURVE
-        try:
-            return tuple(CurvePoint.model_validate_json(line) for line in _read(path).splitlines())
-        except ValidationError as error:
-            raise damaged(path, f"{error.error_count()} values are not those of a curve") from error
+        return read_rows(self.folder / CURVE, CurvePoint)
+
+    def modules(self) -> tuple[ModuleCost, ...]:
+        """Parameters and MACs by module; nothing where none were kept.
+
+        Raises:
+            StoreError: The file is missing or damaged.
+        """
+        return read_rows(self.folder / MODULES, ModuleCost) if MODULES in self.record.files else ()
+
+    def breakdown(self) -> tuple[Spent, ...]:
+        """Where the time goes; nothing where that was not asked.
+
+        Raises:
+            StoreError: The file is missing or damaged.
+        """
+        return read_rows(self.folder / BREAKDOWN, Spent) if BREAKDOWN in self.record.files else ()
 
     def predictions(self) -> dict[str, np.ndarray]:
         """One entry a test image: label, predicted, margin, loss.

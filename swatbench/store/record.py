@@ -14,12 +14,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from swatbench.spec.base import Spec
+from swatbench.store.cost import CostResult
+from swatbench.store.quantities import Count, Percent, Positive
 
-Count = Annotated[int, Field(ge=0, lt=2**63)]
-Percent = Annotated[float, Field(ge=0, le=100)]
-Positive = Annotated[float, Field(ge=0)]
-
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Version of this file's layout; older records are upgraded when read."""
 
 
@@ -136,85 +134,6 @@ class TrainResult(Spec):
     """The test split by each kind of weights; the first are those of the accuracies above."""
 
 
-class Quantiles(Spec):
-    """Summary of raw samples, in seconds for one call on a whole batch."""
-
-    n: Count
-    p50: Positive
-    p05: Positive
-    p95: Positive
-
-
-class OperatorMacs(Spec):
-    """Multiply-accumulates of one operator."""
-
-    operator: str
-    macs: Count
-
-
-class ArmCost(Spec):
-    """What one arm costs."""
-
-    arm: str
-    params: Count
-    """Parameters."""
-    macs: Count
-    """Multiply-accumulates of one image's forward pass, by fvcore: attention, norm and pooling included."""
-    macs_matmul: Count
-    """Those of convolutions and matrix products alone."""
-    macs_torch: Count
-    """The same by torch's FlopCounterMode, halved; it counts no norm and no pooling."""
-    macs_agree: bool
-    """Whether the two counters agree exactly on convolutions and matrix products."""
-    macs_by_operator: tuple[OperatorMacs, ...]
-    inference_s: Quantiles
-    """Wall time of one forward pass over a batch."""
-    training_s: Quantiles | None
-    """Wall time of one training step over a batch."""
-    inference_peak_bytes: Count
-    """Peak memory of inference, above what the process held before the model was built."""
-    training_peak_bytes: Count | None
-    """Peak memory of training steps, counted alike."""
-
-
-class Timing(Spec):
-    """How one protocol was timed, for all arms alike."""
-
-    protocol: Literal["inference", "training"]
-    calls_per_sample: Count
-    """Calls in one sample; short calls are repeated, and a sample is their mean."""
-    settled: bool
-    """Whether the warm-up ended by its rule, and not because it had lasted long enough."""
-    stopped_by: Literal["rounds", "budget", "precision"]
-    """What ended the sampling; never significance."""
-
-
-class CostResult(Spec):
-    """What the arms of a pair cost, measured interleaved.
-
-    `samples.npz` holds, for each protocol (`inference`, `training`), a float64 array `<protocol>/<arm>` of
-    seconds per call, one entry a round, and `<protocol>/twin`: a second copy of the reference arm, timed in
-    the same rounds. The ratio of twin to reference is the A/A noise floor. Rounds of the warm-up are kept
-    apart, as `<protocol>_warmup/<arm>`, and enter nothing.
-    """
-
-    reference: str
-    """Arm that every ratio is taken to."""
-    arms: tuple[ArmCost, ...]
-    batch_size: Count
-    img_size: Count
-    """Height and width of the input in pixels."""
-    device: str
-    dtype: str
-    threads: Count
-    memory_kind: Literal["resident growth", "allocated"]
-    """CPU: growth of the peak resident set; CUDA: peak bytes allocated by torch."""
-    measured: str
-    """What lies inside the timed region, in words."""
-    timings: tuple[Timing, ...]
-    """How each protocol was timed."""
-
-
 class Failure(Spec):
     """Why a cell has no result."""
 
@@ -228,7 +147,7 @@ class Failure(Spec):
 class Record(Spec):
     """One cell's record."""
 
-    schema_version: Literal[2] = SCHEMA_VERSION
+    schema_version: Literal[3] = SCHEMA_VERSION
     status: Literal["finished", "failed"]
     suite: str
     cell_id: str

@@ -9,7 +9,17 @@ from swatbench.store.record import SCHEMA_VERSION
 
 Upgrade = Callable[[dict[str, Any]], dict[str, Any]]
 
-UPGRADES: Mapping[int, Upgrade] = MappingProxyType({1: dict})
+
+def _stated_input(record: dict[str, Any]) -> dict[str, Any]:
+    """From layout 2 to 3: the input of a cost measurement is C, H and W, where it was a side of a square."""
+    cost = record.get("cost")
+    if not isinstance(cost, dict) or "img_size" not in cost:
+        return record
+    left = {name: value for name, value in cost.items() if name != "img_size"}
+    return {**record, "cost": {**left, "input_size": [3, cost["img_size"], cost["img_size"]]}}
+
+
+UPGRADES: Mapping[int, Upgrade] = MappingProxyType({1: dict, 2: _stated_input})
 """Version of a layout → what turns its record into one of the next version; 2 only added fields to 1."""
 
 

@@ -4,18 +4,21 @@ import gc
 
 import numpy as np
 import pytest
+import torch
 
 from swatbench.measure.latency import (
     MAX_REPEATS,
     MAX_WARMUP_ROUNDS,
     MIN_ROUNDS,
+    Elapsed,
     interleave,
     quantiles,
     wall_stopwatch,
 )
+from swatbench.measure.machine import stopwatch
 
 CALIBRATION_CALLS = 2
-"""Every call is made once to begin with, and once more to choose the repeats."""
+"""Every call is made once to prepare it, and once more to choose the repeats."""
 
 
 class Clock:
@@ -94,8 +97,8 @@ def test_it_stops_at_the_most_rounds():
 def test_it_stops_at_the_budget():
     clock = Clock()
     samples = timed(clock, {"a": clock.call("a", 1.0)}, max_rounds=100, budget_s=30.0)
-    # Two calls of calibration, six rounds of warm-up, then rounds until 30 s have passed.
-    assert (samples.rounds, samples.stopped_by) == (30 - 2 - 6, "budget")
+    # After preparation: one call of calibration, six rounds of warm-up, then rounds until 30 s have passed.
+    assert (samples.rounds, samples.stopped_by) == (30 - 1 - 6, "budget")
 
 
 def test_a_spent_budget_leaves_the_fewest_rounds():
@@ -138,8 +141,8 @@ def test_warm_up_waits_for_the_slowest_to_settle():
 def test_warm_up_takes_a_quarter_of_the_budget_at_most():
     clock = Clock()
     samples = timed(clock, {"a": clock.call("a", 1.0)}, max_rounds=100, budget_s=16.0)
-    # Calibration ends at 2 s, the quarter at 4 s, the budget at 16 s.
-    assert len(samples.warmup_seconds["a"]) == 2
+    # After preparation: calibration ends at 1 s, the quarter at 4 s, the budget at 16 s.
+    assert len(samples.warmup_seconds["a"]) == 3
     assert (samples.rounds, samples.stopped_by) == (12, "budget")
     assert not samples.settled
 
@@ -196,7 +199,80 @@ def test_a_stopwatch_waits_for_its_own_work_and_not_for_earlier_work():
         queue.clear()
 
     watch = wall_stopwatch(clock, synchronize)
-    assert watch(lambda: queue.append(2.0), 3) == 6.0
+    assert watch(lambda: queue.append(2.0), 3) == Elapsed(seconds=6.0)
+
+
+def test_preparation_is_told_and_takes_nothing_from_the_budget():
+    clock = Clock()
+    calls = {
+        "a": clock.call("a", lambda n: 60.0 if n == 0 else 1.0),
+        "b": clock.call("b", lambda n: (30.0, 5.0, 5.0)[n] if n < 3 else 1.0),
+    }
+    samples = timed(clock, calls, max_rounds=100, budget_s=40.0, preparation_calls=3)
+    assert samples.preparation_s == {"a": 60.0 + 1.0 + 1.0, "b": 30.0 + 5.0 + 5.0}
+    assert clock.log[:6] == ["a"] * 3 + ["b"] * 3
+    assert set(samples.warmup_seconds["b"]) == {1.0}
+    # One call of each for calibration, then rounds of two seconds, a quarter of the budget for the warm-up.
+    assert len(samples.warmup_seconds["a"]) == (40 // 4 - 2) // 2
+    assert samples.rounds == (40 - 40 // 4) // 2
+
+
+def test_host_seconds_are_those_of_the_rounds_that_are_kept():
+    clock = Clock()
+    wall = wall_stopwatch(clock)
+
+    def watch(call, times):
+        return Elapsed(seconds=wall(call, times).seconds, host_s=clock.now + times)
+
+    samples = timed(
+        clock, {n: clock.call(n, 0.0005) for n in "ab"}, max_rounds=7, stopwatch=watch, order_seed=3
+    )
+    assert samples.repeats == 4
+    assert set(samples.host_seconds) == {"a", "b"}
+    # A round lasts 2 × 4 calls of 0.5 ms; the last sample ends where the clock stands now.
+    ends = clock.now - 0.004 * np.arange(6, -1, -1)
+    latest = np.maximum(samples.host_seconds["a"], samples.host_seconds["b"])
+    np.testing.assert_allclose(latest, (ends + 4) / 4, rtol=1e-9)
+
+
+def test_a_cpu_has_no_host_beside_it():
+    clock = Clock()
+    assert timed(clock, {"a": clock.call("a", 0.01)}).host_seconds == {}
+
+
+class Event:
+    """A CUDA event of a device that begins its work when the host has queued all of it."""
+
+    def __init__(self, device):
+        self._device = device
+
+    def record(self):
+        self.at_ms = self._device.queued_ms
+
+    def synchronize(self):
+        self._device.clock.now += self._device.queued_ms / 1000
+
+    def elapsed_time(self, end):
+        return end.at_ms - self.at_ms
+
+
+class FakeDevice:
+    def __init__(self, clock):
+        self.clock = clock
+        self.queued_ms = 0.0
+
+    def launch(self):
+        self.clock.now += 0.001
+        self.queued_ms += 5.0
+
+
+def test_on_cuda_events_tell_the_time_and_the_clock_what_the_host_took(monkeypatch):
+    clock = Clock()
+    device = FakeDevice(clock)
+    monkeypatch.setattr(torch.cuda, "Event", lambda **_: Event(device))
+    elapsed = stopwatch("cuda", clock=clock)(device.launch, 4)
+    assert elapsed.seconds == pytest.approx(4 * 0.005)
+    assert elapsed.host_s == pytest.approx(4 * 0.001)
 
 
 def test_quantiles():

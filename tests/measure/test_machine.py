@@ -5,6 +5,7 @@ import torch
 
 from swatbench.errors import MachineError
 from swatbench.measure import machine
+from swatbench.measure.latency import Elapsed
 from swatbench.measure.machine import (
     DTYPES,
     cpp_compiler,
@@ -157,7 +158,7 @@ def test_threads_are_given_back():
 def test_the_stopwatch_of_a_cpu_reads_the_clock():
     ticks = iter((1.0, 3.5))
     made = []
-    assert stopwatch("cpu", clock=lambda: next(ticks))(lambda: made.append(1), 4) == 2.5
+    assert stopwatch("cpu", clock=lambda: next(ticks))(lambda: made.append(1), 4) == Elapsed(seconds=2.5)
     assert len(made) == 4
 
 
@@ -168,4 +169,4 @@ def test_the_stopwatch_of_cuda_sees_work_on_the_device():
     watch = stopwatch("cuda")
     watch(lambda: matrix @ matrix, 3)
     one, ten = watch(lambda: matrix @ matrix, 1), watch(lambda: matrix @ matrix, 10)
-    assert 4 < ten / one < 25
+    assert 4 < ten.seconds / one.seconds < 25

@@ -1,10 +1,11 @@
 """What is told of a model without torch is true of the model: its operations and its sizes."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from swatbench.measure.counts import count
 from swatbench.models.build import create_model
 from swatbench.report.listing import describe
 from swatbench.spec.catalog import PAIRS, arms_of, model_name, parts_of
@@ -13,6 +14,7 @@ from swatbench.spec.sizes import stages_of
 from swatbench.swat.geometry import grid_kernel, token_kernel
 from swatbench.swat.mixing import StructureAwareLinear
 from swatbench.swat.tokenization import StructureAwareTokenization
+from tests.models.counted import counted
 
 MODELS = [(pair.name, arm) for pair in PAIRS.values() for arm in arms_of(pair)]
 
@@ -38,10 +40,8 @@ def test_the_estimate_is_what_torch_counts(pair, arm):
 @pytest.mark.parametrize(("pair", "arm"), [(pair, arm) for pair, arm in MODELS if pair.endswith("_mini")])
 def test_the_estimate_is_what_both_counters_count(pair, arm):
     row = PAIRS[pair]
-    model = create_model(
-        row.as_dict(), parts_of(row, arm), num_classes=row.num_classes, img_size=row.img_size
-    )
-    counts = count(model, (1, 3, row.img_size, row.img_size))
+    settings = {"num_classes": row.num_classes, "img_size": row.img_size}
+    counts = counted(partial(create_model, row.as_dict(), parts_of(row, arm), **settings), row.img_size)
     assert counts.agree
     assert forward_macs(row, parts_of(row, arm)) == counts.macs_matmul
 

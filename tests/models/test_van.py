@@ -12,12 +12,12 @@ from torch import nn
 
 import swatbench  # noqa: F401 (registers the models)
 from swatbench.errors import ModelError
-from swatbench.measure.counts import count
 from swatbench.models.apply import apply_swat
 from swatbench.models.van import VAN, van_b2
 from swatbench.models.van_layers import LargeKernelAttention, VANAttention, VANBlock, VANMlp
 from swatbench.models.warm_start import warm_start
 from swatbench.swat.geometry import Geometry
+from tests.models.counted import counted
 
 ADR = Path(__file__).parents[2] / "docs/adr/0009-swat-van.md"
 SMALL = {
@@ -222,7 +222,7 @@ def test_van_b2_costs_what_was_published():
     ],
 )
 def test_counters_see_what_arithmetic_says(parts, cost):
-    counts = count(built(parts).to_empty(device="cpu"), (1, 3, 224, 224))
+    counts = counted(lambda: built(parts).to_empty(device="cpu"), 224)
     assert (counts.params, counts.macs_matmul) == (cost.params, cost.macs)
     assert counts.agree
 

@@ -15,31 +15,30 @@ from swatbench.report.section import Section, sections
 from swatbench.report.selection import parse
 from swatbench.spec.catalog import ARMS, PAIRS, parts_of
 from swatbench.spec.cells import CostCell, EvaluateCell, TrainCell
+from swatbench.spec.cost import Cost, Layout, Mode, Precision
 from swatbench.spec.data import Data, TestSet
-from swatbench.spec.suite import Cost, Suite
+from swatbench.spec.suite import Suite
 from swatbench.store.asked import write_asked
-from swatbench.store.files import cell_folder, read_suite, write_arrays, write_curve, write_record
-from swatbench.store.record import (
-    CostResult,
-    Environment,
-    Evaluated,
-    EvaluationResult,
-    Failure,
-    Record,
-    Timing,
-    TrainResult,
-)
+from swatbench.store.cost import CostResult, Timing
+from swatbench.store.files import cell_folder, read_suite, write_arrays, write_record
+from swatbench.store.record import Environment, Evaluated, EvaluationResult, Failure, Record, TrainResult
+from swatbench.store.rows import write_rows
 from tests.report.contents import (
+    DTYPES,
     ENVIRONMENT,
     IMAGES,
+    PEAKS,
     RECIPE,
     RESOLUTION,
     SPEED,
     START,
+    STATES,
     V2,
     arm_cost,
     curve_of,
+    measured_further,
     samples_of,
+    swept_of,
 )
 
 
@@ -110,7 +109,7 @@ class World:
             "evaluated": tuple(tests),
         }
         shas = self._shas(folder, tests) | {
-            "curve.jsonl": write_curve(folder, curve_of(percent, seed, ema=ema)),
+            "curve.jsonl": write_rows(folder, "curve.jsonl", curve_of(percent, seed, ema=ema)),
         }
         return self._write(folder, asked_cell, train=TrainResult(**(result | changes)), files=shas)
 
@@ -178,34 +177,55 @@ class World:
         settled: bool = True,
         cost: Cost | None = None,
         keep_samples: bool = True,
+        mode: Mode = "eager",
+        layout: Layout = "contiguous",
+        precision: Precision = "bf16",
+        sweep: tuple[int, ...] = (),
+        full: bool = False,
+        **changes: Any,
     ) -> Path:
+        """A measurement in one condition; `full` adds traffic, peaks, parts of the memory and states."""
         cell = CostCell(
             pair=PAIRS[pair].as_dict(),
             arms={arm: parts_of(PAIRS[pair], arm) for arm in arms},
+            input_size=(3, 32, 32),
             num_classes=10,
             cost=cost or Cost(),
-            resolution=RESOLUTION.model_copy(update={"data_digest": None}),
+            mode=mode,
+            layout=layout,
+            resolution=RESOLUTION.model_copy(update={"data_digest": None, "precision": precision}),
             threads=2,
         )
         folder = self._folder(cell.id)
-        samples = samples_of(arms, slowdown, rounds, training=training)
+        samples = samples_of(arms, slowdown, rounds, training=training, sweep=sweep)
+        costs = [arm_cost(arm, macs, samples, training=training, agree=arm not in disagree) for arm in arms]
+        costs = [item.model_copy(update={"sweep": swept_of(item.arm, samples, sweep)}) for item in costs]
         result = CostResult(
             reference=arms[0],
-            arms=tuple(
-                arm_cost(arm, macs, samples, training=training, agree=arm not in disagree) for arm in arms
-            ),
+            arms=tuple(measured_further(item) if full else item for item in costs),
             batch_size=64,
-            img_size=32,
+            input_size=(3, 32, 32),
             device="cpu",
-            dtype="bf16",
+            dtype=DTYPES[precision],
+            mode=mode,
+            layout=layout,
             threads=2,
+            peaks=PEAKS if full else None,
+            states=STATES if full else (),
+            energy_absent="the card has no energy counter" if full else None,
             memory_kind="resident growth",
             measured="one forward pass on a resident batch",
             timings=(
                 Timing(protocol="inference", calls_per_sample=4, settled=settled, stopped_by="precision"),
                 Timing(protocol="training", calls_per_sample=1, settled=True, stopped_by="budget"),
-            )[: 2 if training else 1],
-        )
+            )[: 2 if training else 1]
+            + tuple(
+                Timing(
+                    protocol="inference", batch_size=n, calls_per_sample=2, settled=True, stopped_by="rounds"
+                )
+                for n in sweep
+            ),
+        ).model_copy(update=changes)
         shas = {"samples.npz": write_arrays(folder, "samples.npz", samples)} if keep_samples else {}
         return self._write(folder, cell, cost=result, files=shas)
 

@@ -8,7 +8,17 @@ from swatbench.spec.catalog import ARMS
 from swatbench.spec.cells import Resolution, Speed
 from swatbench.spec.data import TestSet
 from swatbench.spec.recipe import Recipe
-from swatbench.store.record import ArmCost, CurvePoint, Environment, OperatorMacs, Quantiles
+from swatbench.store.cost import (
+    ArmCost,
+    DeviceState,
+    LargestBatch,
+    Memory,
+    OperatorMacs,
+    Peaks,
+    Quantiles,
+    Swept,
+)
+from swatbench.store.record import CurvePoint, Environment
 
 ENVIRONMENT = Environment(
     machine="some-cpu-2-cores",
@@ -29,6 +39,12 @@ SPEED = Speed(
 )
 RECIPE = Recipe(epochs=3, batch_size=64, learning_rate=2e-3)
 V2 = TestSet(name="v2", root="data/v2", images=400)
+PEAKS = Peaks(flops_per_s=200e9, bytes_per_s=20e9)
+STATES = (
+    DeviceState(moment="before", load_average=0.25, cpu_hz=2.4e9, governor="performance"),
+    DeviceState(moment="after", load_average=1.9, cpu_hz=2.1e9, governor="performance"),
+)
+DTYPES = {"fp32": "float32", "bf16": "bf16", "fp16": "float16"}
 IMAGES = 400
 START = datetime(2025, 3, 1, 12, tzinfo=UTC)
 
@@ -50,26 +66,68 @@ def curve_of(percent: float, seed: int, *, ema: bool) -> list[CurvePoint]:
 
 
 def samples_of(
-    arms: tuple[str, ...], slowdown: float, rounds: int, *, training: bool
+    arms: tuple[str, ...], slowdown: float, rounds: int, *, training: bool, sweep: tuple[int, ...] = ()
 ) -> dict[str, np.ndarray]:
+    """Samples at batch 64 and, in proportion with 4 ms for each call itself, at those of the sweep."""
     rng = np.random.default_rng(len(arms) + rounds)
     samples = {}
     for protocol, base in (("inference", 0.02), ("training", 0.06))[: 2 if training else 1]:
-        load = base * np.exp(rng.normal(0, 0.1, rounds))
-        for name in (*arms, "twin"):
-            factor = 1.0 if name in (arms[0], "twin") else slowdown
-            samples[f"{protocol}/{name}"] = factor * load * np.exp(rng.normal(0, 0.01, rounds))
+        for batch in (None, *sweep):
+            at_batch = base if batch is None else 0.004 + (base - 0.004) * batch / 64
+            load = at_batch * np.exp(rng.normal(0, 0.1, rounds))
+            named = protocol if batch is None else f"{protocol}@{batch}"
+            for name in (*arms, "twin"):
+                factor = 1.0 if name in (arms[0], "twin") else slowdown
+                samples[f"{named}/{name}"] = factor * load * np.exp(rng.normal(0, 0.01, rounds))
     return samples
+
+
+def quantiles_of(times: np.ndarray) -> Quantiles:
+    p05, p50, p95 = np.quantile(times, (0.05, 0.5, 0.95)).tolist()
+    return Quantiles(n=times.size, p50=p50, p05=p05, p95=p95)
+
+
+def swept_of(arm: str, samples: dict[str, np.ndarray], sweep: tuple[int, ...]) -> tuple[Swept, ...]:
+    return tuple(
+        Swept(protocol=protocol, batch_size=batch, seconds=quantiles_of(samples[f"{protocol}@{batch}/{arm}"]))
+        for protocol in ("inference", "training")
+        for batch in sweep
+        if f"{protocol}@{batch}/{arm}" in samples
+    )
+
+
+def measured_further(cost: ArmCost) -> ArmCost:
+    """The same arm with traffic, parts of its memory and the largest batches."""
+    weights = 4 * cost.params
+    inference = Memory(peak_bytes=cost.inference_peak_bytes, weights_bytes=weights, working_bytes=8 * 2**20)
+    training = Memory(
+        peak_bytes=cost.training_peak_bytes or 0,
+        weights_bytes=weights,
+        gradients_bytes=weights,
+        optimizer_bytes=2 * weights,
+        saved_bytes=100 * 2**20,
+        working_bytes=120 * 2**20,
+    )
+    largest = tuple(
+        LargestBatch(protocol=protocol, batch_size=batch, limit_bytes=2**30, bounded_by=by)
+        for protocol, batch, by in (("inference", 8192, "search"), ("training", 640, "memory"))
+    )
+    return cost.model_copy(
+        update={
+            "params_trainable": cost.params,
+            "activations": 500_000,
+            "training_macs": 3 * 64 * cost.macs_matmul,
+            "moved_bytes": 200_000_000,
+            "training_moved_bytes": 600_000_000,
+            "inference_memory": inference,
+            "training_memory": training,
+            "largest_batches": largest,
+        }
+    )
 
 
 def arm_cost(arm: str, macs: int, samples: dict[str, np.ndarray], *, training: bool, agree: bool) -> ArmCost:
     parts = len(ARMS[arm])
-
-    def quantiles(protocol: str) -> Quantiles:
-        times = samples[f"{protocol}/{arm}"]
-        p05, p50, p95 = np.quantile(times, (0.05, 0.5, 0.95)).tolist()
-        return Quantiles(n=times.size, p50=p50, p05=p05, p95=p95)
-
     own = round(macs * (1 + 0.04 * parts))
     return ArmCost(
         arm=arm,
@@ -79,8 +137,8 @@ def arm_cost(arm: str, macs: int, samples: dict[str, np.ndarray], *, training: b
         macs_torch=own - 1000 if agree else own,
         macs_agree=agree,
         macs_by_operator=(OperatorMacs(operator="linear", macs=own),),
-        inference_s=quantiles("inference"),
-        training_s=quantiles("training") if training else None,
+        inference_s=quantiles_of(samples[f"inference/{arm}"]),
+        training_s=quantiles_of(samples[f"training/{arm}"]) if training else None,
         inference_peak_bytes=(60 + 3 * parts) * 2**20,
         training_peak_bytes=(200 + 40 * parts) * 2**20 if training else None,
     )

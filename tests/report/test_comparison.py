@@ -5,8 +5,8 @@ import pytest
 
 from swatbench.report.choice import NOT_ASKED
 from swatbench.report.selection import parse
+from swatbench.spec.cost import Cost
 from swatbench.spec.data import Data
-from swatbench.spec.suite import Cost
 from swatbench.stats.accuracy import across_images, across_seeds
 from swatbench.stats.ratios import paired_ratio
 from swatbench.store.files import read_suite

@@ -6,7 +6,7 @@ from swatbench.report.comparison import Comparison, CostRatios
 from swatbench.report.sentences import sentence
 from swatbench.stats.accuracy import across_images, across_seeds
 from swatbench.stats.ratios import paired_ratio
-from swatbench.store.record import Timing
+from swatbench.store.cost import Timing
 
 
 def accuracy(reference, arm):

@@ -7,6 +7,7 @@ from pydantic import BaseModel, TypeAdapter
 from swatbench.errors import SuiteError
 from swatbench.spec.catalog import PAIRS
 from swatbench.spec.cells import (
+    COST_PROTOCOL_VERSION,
     ELSEWHERE,
     PROTOCOL_VERSION,
     Cell,
@@ -85,6 +86,13 @@ CHANGES: dict[str, tuple[Any, set[str]]] = {
     "cost.max_rounds": (9, {"cost"}),
     "cost.budget_s": (9.0, {"cost"}),
     "cost.training": (False, {"cost"}),
+    "cost.sweep": ([1, 256], {"cost"}),
+    "cost.modes": (["compiled"], {"cost"}),
+    "cost.precisions": (["bf16"], {"cost"}),
+    "cost.layouts": (["channels_last"], {"cost"}),
+    "cost.breakdown": (False, {"cost"}),
+    "cost.largest_batch": (True, {"cost"}),
+    "cost.memory_limit_bytes": (10**9, {"cost"}),
 }
 """Field of a suite → another value, and the kinds of cell that it moves."""
 
@@ -399,7 +407,8 @@ def test_a_changed_row_of_the_catalogue_moves_its_cells(suite: Suite, machine: M
 
 def test_a_new_protocol_moves_every_digest(suite: Suite, machine: Machine) -> None:
     for cell in expand(suite, machine, cores=2):
-        assert cell.protocol_version == PROTOCOL_VERSION
+        version = COST_PROTOCOL_VERSION if isinstance(cell, CostCell) else PROTOCOL_VERSION
+        assert cell.protocol_version == version
         assert cell.model_copy(update={"protocol_version": 99}).digest != cell.digest
 
 

@@ -31,15 +31,29 @@ def test_interval_agrees_with_order_statistics():
     assert ratios[35] <= result.high <= ratios[40]
 
 
-def test_floor_is_the_widest_departure_of_the_twin():
+@pytest.mark.parametrize("departure", [0.9, 1 / 0.9])
+def test_an_effect_below_what_the_twin_showed_is_not_believed(departure):
     rng = np.random.default_rng(0)
     reference = np.ones(31)
-    twin = 0.9 * np.exp(rng.normal(0, 0.02, 31))
-    same = paired_ratio(twin, reference, reference)
+    twin = departure * np.exp(rng.normal(0, 0.02, 31))
     result = paired_ratio(1.05 * reference, reference, twin)
-    assert result.floor == pytest.approx(1 / same.low)
+    assert result.floor == pytest.approx(max(np.median(twin), 1 / np.median(twin)))
     assert result.low > 1
     assert not result.distinguishable, "5 % lies under a floor of 10 %"
+
+
+def test_an_arm_must_differ_from_both_copies_in_the_same_direction():
+    rng = np.random.default_rng(0)
+    reference = np.ones(31)
+    arm = 1.05 * np.exp(rng.normal(0, 0.01, 31))
+    beside_equal = paired_ratio(arm, reference, np.exp(rng.normal(0, 0.01, 31)))
+    # In the middle the copies differ by 2 %, but half of the rounds say that the arm is faster than the twin.
+    unsteady = np.array([0.8] * 15 + [1.02] + [1.25] * 15)
+    beside_unsteady = paired_ratio(arm, reference, unsteady)
+    assert beside_equal.distinguishable
+    assert beside_unsteady.ratio > beside_unsteady.floor
+    assert (beside_unsteady.low, beside_unsteady.high) == (beside_equal.low, beside_equal.high)
+    assert not beside_unsteady.distinguishable
 
 
 def test_equal_arms_are_rarely_told_apart_and_three_percent_is_found():

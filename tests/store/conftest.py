@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from swatbench.store.files import cell_folder, write_arrays, write_curve, write_record
+from swatbench.store.files import cell_folder, write_arrays, write_record
 from swatbench.store.record import CurvePoint, Environment, Failure, Record, TrainResult
+from swatbench.store.rows import write_rows
 
 
 @pytest.fixture
@@ -98,7 +99,7 @@ def store(
         changed = record.model_copy(update=changes)
         folder = cell_folder(tmp_path, changed.suite, machine, changed.cell_id)
         files = {
-            "curve.jsonl": write_curve(folder, points),
+            "curve.jsonl": write_rows(folder, "curve.jsonl", points),
             "predictions.npz": write_arrays(folder, "predictions.npz", predictions),
         }
         write_record(folder, changed.model_copy(update={"files": files}))

@@ -15,10 +15,10 @@ from swatbench.store.files import (
     finished_record,
     read_record,
     read_suite,
-    write_curve,
     write_record,
 )
-from swatbench.store.record import CurvePoint, Record
+from swatbench.store.record import SCHEMA_VERSION, CurvePoint, Record
+from swatbench.store.rows import write_rows
 from swatbench.store.upgrade import NewerRecordError
 
 
@@ -143,10 +143,10 @@ def test_raw_data_come_back(
 
 
 def test_a_curve_is_one_line_an_epoch(tmp_path: Path, points: tuple[CurvePoint, ...]) -> None:
-    write_curve(tmp_path, points)
+    write_rows(tmp_path, "curve.jsonl", points)
     lines = (tmp_path / "curve.jsonl").read_text().splitlines()
     assert [json.loads(line)["epoch"] for line in lines] == [1, 2, 3]
-    write_curve(tmp_path, points[:1])
+    write_rows(tmp_path, "curve.jsonl", points[:1])
     assert len((tmp_path / "curve.jsonl").read_text().splitlines()) == 1
 
 
@@ -248,7 +248,7 @@ def test_whatever_is_not_whole_runs_again(tmp_path: Path, store: Callable[..., P
 
 def test_the_record_of_a_newer_swatbench_is_not_overwritten(store: Callable[..., Path]) -> None:
     folder = store()
-    rewrite(folder, schema_version=3)
+    rewrite(folder, schema_version=SCHEMA_VERSION + 1)
     with pytest.raises(NewerRecordError, match="Update swatbench"):
         finished_record(folder, "0" * 64)
 

@@ -1,0 +1,146 @@
+"""What is counted of every arm of a profile: parameters, MACs, memory, largest batch and energy."""
+
+from collections.abc import Callable, Iterator
+
+from swatbench.report import words
+from swatbench.report.profile_table import Line, ProfileTable, table_of
+from swatbench.report.selection import Measured
+from swatbench.spec.cost import Protocol
+from swatbench.store.cost import ArmCost, CostResult, Energy, LargestBatch, Memory
+
+_KINDS = {
+    "resident growth": "growth of the resident set of a fresh process; coarse, parts need not add up",
+    "allocated": "bytes that torch allocated on the device, in a fresh process",
+}
+_MEMORY = (
+    ("peak_bytes", "peak", "above that before the model"),
+    ("reserved_bytes", "reserved", "most that torch's allocator took"),
+    ("weights_bytes", "weights", "parameters and buffers"),
+    ("gradients_bytes", "gradients", "between backward and step"),
+    ("optimizer_bytes", "optimizer", "state of AdamW"),
+    ("saved_bytes", "saved", "activations for backward"),
+    ("working_bytes", "working", "a call's peak above its rest"),
+)
+
+
+def counts_table(measured: Measured, title: str) -> ProfileTable:
+    """Parameters, MACs and activations.
+
+    Args:
+        measured: The measurement.
+        title: What stands above it.
+    """
+    batch = words.count(measured.result.batch_size, "image")
+    lines = (
+        Line(name="parameters", meaning="weights and biases", value=_of("params"), show=words.whole),
+        Line(
+            name="trained",
+            meaning="those of them that are trained",
+            value=_of("params_trainable"),
+            show=words.whole,
+        ),
+        Line(
+            name="MACs, 1 image",
+            meaning="multiply-adds, forward (fvcore)",
+            value=_of("macs"),
+            show=words.quantity,
+        ),
+        Line(
+            name="MACs, training",
+            meaning=f"forward + backward, {batch} (torch)",
+            value=_of("training_macs"),
+            show=words.quantity,
+        ),
+        Line(
+            name="two counters",
+            meaning="fvcore and torch: products, convolutions",
+            value=_of("macs_agree"),
+            show=lambda agree: "agree" if agree else "do NOT agree",
+            compared=False,
+        ),
+        Line(
+            name="activations",
+            meaning="elements put out by them, 1 image",
+            value=_of("activations"),
+            show=words.quantity,
+        ),
+    )
+    return table_of(title, measured, lines)
+
+
+def memory_table(measured: Measured) -> ProfileTable:
+    """Memory of both protocols and the largest batch."""
+    title = f"Memory: {_KINDS[measured.result.memory_kind]}; measured once"
+    return table_of(
+        title, measured, [*_memory_lines("inference"), *_memory_lines("training"), *_largest(measured)]
+    )
+
+
+def energy_table(measured: Measured) -> ProfileTable:
+    """Energy of an image, or why there is none."""
+    if not any(cost.energy for cost in measured.result.arms):
+        why = measured.result.energy_absent or "the record does not say why"
+        return ProfileTable(title="Energy", columns=("", "why"), rows=(("not measured", why),))
+    title = "Energy of an image, by the card's counter (NVML): median window, idle power included"
+    return table_of(title, measured, map(_energy_line, ("inference", "training")))
+
+
+def memory_of(cost: ArmCost, protocol: Protocol) -> Memory | None:
+    """Parts of the memory of one protocol, where they were measured."""
+    return cost.inference_memory if protocol == "inference" else cost.training_memory
+
+
+def _of(name: str) -> Callable[[ArmCost], int | None]:
+    return lambda cost: getattr(cost, name)
+
+
+def _memory_lines(protocol: Protocol) -> Iterator[Line]:
+    for name, word, meaning in _MEMORY:
+        yield Line(
+            name=f"{protocol}, {word}", meaning=meaning, value=_bytes_of(protocol, name), show=words.size
+        )
+
+
+def _bytes_of(protocol: Protocol, name: str) -> Callable[[ArmCost], int | None]:
+    if name == "peak_bytes":  # older records have the peak alone
+        return _of(f"{protocol}_{name}")
+    return lambda cost: getattr(memory_of(cost, protocol), name, None)
+
+
+def _largest(measured: Measured) -> Iterator[Line]:
+    for protocol in ("inference", "training"):
+        limits = dict.fromkeys(
+            words.size(found.limit_bytes) for found in _searched(measured.result, protocol)
+        )
+        yield Line(
+            name=f"largest batch, {protocol}",
+            meaning=f"images that fit into {' or '.join(limits)}",
+            value=_largest_of(protocol),
+            show=lambda found: f"{words.whole(found.batch_size)}{_further(found)}",
+            compared=False,
+        )
+
+
+def _searched(result: CostResult, protocol: Protocol) -> Iterator[LargestBatch]:
+    return (found for cost in result.arms for found in cost.largest_batches if found.protocol == protocol)
+
+
+def _largest_of(protocol: Protocol) -> Callable[[ArmCost], LargestBatch | None]:
+    return lambda cost: next((one for one in cost.largest_batches if one.protocol == protocol), None)
+
+
+def _further(found: LargestBatch) -> str:
+    return " or more" if found.bounded_by == "search" else ""
+
+
+def _energy_line(protocol: Protocol) -> Line:
+    def joules(cost: ArmCost) -> float | None:
+        found: Energy | None = next((one for one in cost.energy if one.protocol == protocol), None)
+        return None if found is None else found.joules_per_image
+
+    meaning = "forward" if protocol == "inference" else "forward, backward, optimizer"
+    return Line(name=protocol, meaning=meaning, value=joules, show=_joules)
+
+
+def _joules(value: float) -> str:
+    return f"{words.factor(1e3 * value)} mJ" if value < 1 else f"{words.factor(value)} J"

@@ -1,0 +1,145 @@
+"""A cost record and what follows from it, for a machine; SI units stand in the names of keys."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from swatbench.report.conditions import Called
+from swatbench.report.costs import ratio_verdict
+from swatbench.report.profile_shares import seconds_by_arm
+from swatbench.report.profile_table import arms_of
+from swatbench.report.profile_times import Timed, floors, ratios, timed
+from swatbench.report.ratios import TimeRatio
+from swatbench.report.rooflines import Roof, roofs
+from swatbench.report.selection import Measured
+from swatbench.store.files import RECORD
+
+_CONDITION = (
+    "batch_size",
+    "input_size",
+    "device",
+    "dtype",
+    "mode",
+    "layout",
+    "threads",
+    "memory_kind",
+    "measured",
+)
+_TIMES = {"inference_s", "training_s", "sweep"}
+"""Fields of an arm that `times` tells, with intervals."""
+
+
+def profile_of(measured: Measured) -> dict[str, Any]:
+    """One record.
+
+    Args:
+        measured: The measurement.
+    """
+    record, result = measured.stored.record, measured.result
+    return {
+        "record": _here(measured.stored.folder / RECORD),
+        "pair": measured.pair,
+        "reference": result.reference,
+        "models": record.cell.get("models", {}),
+        "machine": record.environment.machine,
+        "processor": record.environment.processor,
+        "accelerator": record.environment.accelerator,
+        "started_at": record.started_at,
+        "condition": {name: getattr(result, name) for name in _CONDITION},
+        "arms": [cost.model_dump(exclude=_TIMES) for cost in arms_of(measured)],
+        "times": [_time(one) for one in timed(measured)],
+        "ratios": list(_ratios(measured)),
+        "floors": [
+            {**_call(one.call), "reference": result.reference, "floor": one.floor, "rounds": one.rounds}
+            for one in floors(measured)
+        ],
+        "timings": [timing.model_dump() for timing in result.timings],
+        "peaks": result.peaks.model_dump() if result.peaks else None,
+        "rooflines": [_roof(cost.arm, roof) for cost in arms_of(measured) for roof in roofs(cost, result)],
+        "states": [state.model_dump() for state in result.states],
+        "energy_absent": result.energy_absent,
+        "breakdown": list(_breakdown(measured)),
+        "modules": [row.model_dump() for row in measured.stored.modules()],
+    }
+
+
+def _here(path: Path) -> str:
+    """A file's path, as seen from the current folder."""
+    return Path(os.path.relpath(path)).as_posix()
+
+
+def _call(call: Called) -> dict[str, Any]:
+    return {"protocol": call.protocol, "batch_size": call.batch_size}
+
+
+def _time(one: Timed) -> dict[str, Any]:
+    quantiles = {
+        f"{name}{end}_s": getattr(found, field)
+        for name, found in one.quantiles.items()
+        for end, field in (("", "value"), ("_low", "low"), ("_high", "high"))
+    }
+    samples = one.quantiles["p50"].n
+    return {
+        "arm": one.arm,
+        **_call(one.call),
+        "samples": samples,
+        **quantiles,
+        "images_per_s": one.images_per_s,
+    }
+
+
+def _ratios(measured: Measured) -> Iterator[dict[str, Any]]:
+    reference = measured.result.reference
+    for arm, found, unusable in ratios(measured):
+        who = {"arm": arm, "reference": reference}
+        exact = {"params": found.params, "macs": found.macs}
+        peaks = {"inference_peak_bytes": found.inference_peak, "training_peak_bytes": found.training_peak}
+        yield from (
+            {**who, "of": of, "ratio": ratio} for of, ratio in (exact | peaks).items() if ratio is not None
+        )
+        yield from ({**who, **_time_ratio(time)} for time in found.times)
+        yield from ({**who, "of": one.what, "ratio": None, "why": one.why} for one in unusable)
+
+
+def _time_ratio(time: TimeRatio) -> dict[str, Any]:
+    values = asdict(time.ratio)
+    drift = values.pop("drift")
+    return {
+        "of": "time",
+        "protocol": time.protocol,
+        "batch_size": time.batch_size,
+        **values,
+        "drift": drift["total"],
+        "drift_detected": drift["detected"],
+        "verdict": ratio_verdict(time.ratio, time.timing),
+    }
+
+
+def _roof(arm: str, roof: Roof) -> dict[str, Any]:
+    names = (
+        "protocol",
+        "macs",
+        "moved_bytes",
+        "measured_s",
+        "attainable_s",
+        "flops_per_s",
+        "share",
+        "bound",
+        "mfu",
+    )
+    flops_per_byte = {"flops_per_byte": roof.intensity}
+    return {"arm": arm, **{name: getattr(roof, name) for name in names}, **flops_per_byte}
+
+
+def _breakdown(measured: Measured) -> Iterator[dict[str, Any]]:
+    """Seconds of each arm's operators, and their share of the arm's own step; phases summed."""
+    spent = measured.stored.breakdown()
+    for cost in arms_of(measured):
+        for protocol in ("inference", "training"):
+            found = {key: seconds for key, (seconds,) in seconds_by_arm(spent, [cost.arm], protocol).items()}
+            whole_s = sum(found.values())
+            for (part, operator), seconds in found.items():
+                name = {"arm": cost.arm, "protocol": protocol, "part": part, "operator": operator}
+                yield {**name, "self_s": seconds, "share": seconds / whole_s if whole_s > 0 else None}

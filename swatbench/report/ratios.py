@@ -1,0 +1,181 @@
+"""A cost measurement → what an arm costs as multiples of its reference's, at every batch that was timed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from swatbench.errors import SwatbenchError
+from swatbench.report.conditions import Called, is_plain, timing_of
+from swatbench.report.selection import Measured
+from swatbench.spec.cost import Protocol
+from swatbench.stats.ratios import Ratio, paired_ratio
+from swatbench.store.cost import Timing
+
+FLOOR = (
+    "The A/A floor is the ratio that a second copy of the reference showed to the first in the same rounds. "
+    "An arm is told apart from its reference only where it differs from both copies, in the same direction, "
+    "and by more than they differ from one another."
+)
+"""By what rule a ratio of time is called different, for the notes of tables."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeRatio:
+    """Time of one call as a multiple of the reference's.
+
+    Attributes:
+        protocol: Whether it is a forward pass or a training step.
+        batch_size: Images in it.
+        ratio: Paired ratio.
+        timing: How it was timed, where the record tells.
+    """
+
+    protocol: Protocol
+    batch_size: int
+    ratio: Ratio
+    timing: Timing | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostRatios:
+    """What an arm costs in one condition, as multiples of its reference's cost.
+
+    Attributes:
+        params: Ratio of parameters, exact.
+        macs: Ratio of multiply-accumulates, exact.
+        macs_agree: Whether two counters agreed on both the arm and its reference.
+        inference: Paired ratio of the time of a forward pass, or None without samples.
+        training: Paired ratio of the time of a training step, or None without samples.
+        inference_peak: Ratio of peak memory in inference; one measurement of each arm, so no interval.
+        training_peak: Ratio of peak memory in training, likewise, or None.
+        timings: How each protocol was timed at the measurement's own batch size.
+        condition: Precision, mode and layout in words.
+        is_plain: Whether mode and layout are the usual ones.
+        times: Every paired ratio of time, those at further batch sizes included.
+    """
+
+    params: float
+    macs: float
+    macs_agree: bool
+    inference: Ratio | None
+    training: Ratio | None
+    inference_peak: float | None
+    training_peak: float | None
+    timings: tuple[Timing, ...]
+    condition: str = ""
+    is_plain: bool = True
+    times: tuple[TimeRatio, ...] = ()
+
+    def timing(self, protocol: str) -> Timing | None:
+        """How `inference` or `training` was timed, where the record tells."""
+        return next((timing for timing in self.timings if timing.protocol == protocol), None)
+
+    def time(self, protocol: str, batch_size: int) -> TimeRatio | None:
+        """Ratio of time at this batch size, where it was measured."""
+        found = (time for time in self.times if time.protocol == protocol)
+        return next((time for time in found if time.batch_size == batch_size), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unusable:
+    """Times that could not be compared.
+
+    Attributes:
+        what: Which ones.
+        why: What stood against it.
+    """
+
+    what: str
+    why: str
+
+
+def cost_ratios(
+    measured: Measured, arm: str, reference: str | None
+) -> tuple[CostRatios | None, tuple[Unusable, ...]]:
+    """Compare what two arms cost in one condition.
+
+    Args:
+        measured: The measurement.
+        arm: The arm.
+        reference: What it is compared with.
+
+    Returns:
+        The ratios, or None where an arm was not measured; and which times could not be compared.
+    """
+    result = measured.result
+    own, other = measured.cost(arm), measured.cost(reference)
+    if own is None or other is None or reference is None:
+        return None, ()
+    times, unusable = _times(measured, arm, reference)
+    at_own = {time.protocol: time.ratio for time in times if time.batch_size == result.batch_size}
+    ratios = CostRatios(
+        params=own.params / other.params,
+        macs=own.macs / other.macs,
+        macs_agree=own.macs_agree and other.macs_agree,
+        inference=at_own.get("inference"),
+        training=at_own.get("training"),
+        inference_peak=_quotient(own.inference_peak_bytes, other.inference_peak_bytes),
+        training_peak=_quotient(own.training_peak_bytes, other.training_peak_bytes),
+        timings=tuple(timing for timing in result.timings if timing.batch_size in (None, result.batch_size)),
+        condition=measured.condition,
+        is_plain=is_plain(result),
+        times=times,
+    )
+    return ratios, unusable
+
+
+def _times(
+    measured: Measured, arm: str, reference: str
+) -> tuple[tuple[TimeRatio, ...], tuple[Unusable, ...]]:
+    times: list[TimeRatio] = []
+    unusable: list[Unusable] = []
+    samples = _samples(measured, reference)
+    for call in _shared(measured, arm, reference):
+        time = _time(measured, call, samples, (arm, reference))
+        if isinstance(time, TimeRatio):
+            times.append(time)
+        else:
+            swept = "" if call.batch_size == measured.result.batch_size else f" at batch {call.batch_size}"
+            why = f"the raw samples cannot be used: {time}"
+            unusable.append(Unusable(what=f"{call.protocol} time{swept}", why=why))
+    return tuple(times), tuple(unusable)
+
+
+def _samples(measured: Measured, reference: str) -> Mapping[str, np.ndarray] | Exception:
+    """The raw samples, or why they cannot be used."""
+    if reference != measured.result.reference:
+        return ValueError(f"they are timed against {measured.result.reference}, not {reference}")
+    try:
+        return measured.stored.samples()
+    except (SwatbenchError, OSError, ValueError) as error:
+        return error
+
+
+def _shared(measured: Measured, arm: str, reference: str) -> tuple[Called, ...]:
+    """Calls that were timed for both."""
+    own, other = (
+        {(call.protocol, call.batch_size): call for call in measured.calls(name)} for name in (arm, reference)
+    )
+    return tuple(call for key, call in own.items() if key in other)
+
+
+def _time(
+    measured: Measured,
+    call: Called,
+    samples: Mapping[str, np.ndarray] | Exception,
+    arms: tuple[str, str],
+) -> TimeRatio | Exception:
+    """The ratio of one call, or why there is none."""
+    if isinstance(samples, Exception):
+        return samples
+    try:
+        ratio = paired_ratio(*(samples[f"{call.samples}/{name}"] for name in (*arms, "twin")))
+    except (ValueError, KeyError) as error:
+        return error
+    timing = timing_of(measured.result, call.protocol, call.batch_size)
+    return TimeRatio(protocol=call.protocol, batch_size=call.batch_size, ratio=ratio, timing=timing)
+
+
+def _quotient(own: int | None, reference: int | None) -> float | None:
+    return own / reference if own is not None and reference else None

@@ -1,0 +1,164 @@
+import re
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from swatbench.report.breakdowns import breakdown_bars, breakdown_table, difference_sentences
+from swatbench.report.canvas import colours
+from swatbench.report.export import csv_text
+from swatbench.report.spent import EVERYTHING_ELSE, WHOLE_STEP, aligned, seconds_by_part, told
+from swatbench.store.cost import Spent
+from tests.report.measured import CHANGED, SHARES, STEPS_S, detail
+
+
+def spent(part, operator, self_s, *, phase="forward", arm="baseline"):
+    return Spent(
+        arm=arm,
+        protocol="training",
+        path="blocks.*",
+        part=part,
+        operator=operator,
+        phase=phase,
+        calls=1,
+        self_s=self_s,
+    )
+
+
+def table(world):
+    return breakdown_table(world.gather(), lambda _: "record.json")
+
+
+def rows(world, protocol="inference"):
+    return [row for row in table(world).frame.to_dict(orient="records") if row["protocol"] == protocol]
+
+
+@pytest.fixture
+def profiled(world):
+    detail(world.cost())
+    return world
+
+
+def test_operators_are_laid_side_by_side_with_phases_summed():
+    reference = [spent("head", "matrix product", 2.0), spent("head", "matrix product", 6.0, phase="backward")]
+    own = [spent("head", "matrix product", 9.0), spent("head", "copy", 1.5, phase="backward")]
+    copy, product = aligned(reference, own)
+    assert (product.reference_s, product.own_s, product.phase) == (2.0 + 6.0, 9.0, None)
+    assert (copy.reference_s, copy.own_s) == (0.0, 1.5)
+    assert copy.difference_percent == pytest.approx(100 * 1.5 / (2.0 + 6.0))
+    assert abs(copy.difference_s) > abs(product.difference_s)
+
+
+def test_phases_can_be_kept_apart():
+    reference = [spent("head", "copy", 2.0), spent("head", "copy", 6.0, phase="backward")]
+    found = {row.phase: row.difference_s for row in aligned(reference, reference[:1], with_phases=True)}
+    assert found == {"forward": 0.0, "backward": -6.0}
+
+
+def test_small_differences_are_summed_up_and_nothing_is_lost():
+    reference = [spent("head", str(number), 1.0) for number in range(100)]
+    own = [spent("head", str(number), 1.0 + (0.5 if number < 3 else 0.25)) for number in range(100)]
+    *large, rest = told(aligned(reference, own))
+    assert [row.difference_percent for row in large] == pytest.approx([0.5] * 3)
+    assert rest.part == EVERYTHING_ELSE
+    assert rest.difference_s == pytest.approx(97 * 0.25)
+    assert sum(row.own_s for row in (*large, rest)) == pytest.approx(3 * 1.5 + 97 * 1.25)
+
+
+def test_a_step_that_took_no_time_cannot_be_compared_with():
+    with pytest.raises(ValueError, match="took no time"):
+        aligned([spent("head", "copy", 0.0)], [spent("head", "copy", 1.0)])
+
+
+def test_parts_come_in_the_order_of_a_model_and_unknown_ones_last():
+    found = [
+        spent("compiled region", "copy", 1.0),
+        spent("head", "copy", 2.0),
+        spent("tokenization", "copy", 3.0),
+    ]
+    assert seconds_by_part([*found, found[1]]) == {"tokenization": 3.0, "head": 4.0, "compiled region": 1.0}
+    assert list(seconds_by_part(found)) == ["tokenization", "head", "compiled region"]
+
+
+def test_rows_add_up_to_the_whole_step(profiled):
+    for protocol in ("inference", "training"):
+        step_s = sum(seconds for (name, _), seconds in STEPS_S.items() if name == protocol)
+        *parts, whole = rows(profiled, protocol)
+        assert whole["part"] == WHOLE_STEP
+        assert whole["reference_s"] == pytest.approx(step_s * sum(SHARES.values()))
+        assert whole["own_s"] == pytest.approx(step_s * sum((SHARES | CHANGED).values()))
+        for name in ("reference_s", "own_s", "difference_s", "difference_percent"):
+            assert sum(row[name] for row in parts) == pytest.approx(whole[name])
+
+
+def test_large_differences_are_told_by_part_and_operator(profiled):
+    told_rows = {(row["part"], row["operator"]): row["difference_percent"] for row in rows(profiled)}
+    assert list(told_rows)[:3] == [
+        ("channel mixing", "depthwise convolution"),
+        ("channel mixing", "GELU"),
+        ("token mixing", "matrix product"),
+    ]
+    assert told_rows["channel mixing", "GELU"] == pytest.approx(100 * (0.19 - 0.10))
+    assert ("norms and skips", "layer norm") not in told_rows
+    assert told_rows[EVERYTHING_ELSE, ""] == pytest.approx(100 * (0.043 - 0.040))
+
+
+def test_the_file_has_every_operator_with_phases_apart(profiled):
+    lines = csv_text(table(profiled)).splitlines()
+    assert len(lines) == 1 + len(STEPS_S) * len(SHARES | CHANGED)
+    assert any("layer norm,optimizer" in line for line in lines)
+    assert not any(EVERYTHING_ELSE in line or WHOLE_STEP in line for line in lines)
+
+
+def test_a_row_shows_signed_times_and_links_to_its_record(profiled):
+    first = table(profiled).views()[0]
+    assert [view.text for view in first][-4:] == ["0", "7.60 ms", "+7.60 ms", "+38.0"]
+    assert first[-3].link == "record.json"
+    assert table(profiled).views()[2][-2].text == "−800 µs"
+
+
+def test_a_sentence_names_what_makes_a_step_longer_or_shorter(profiled):
+    (section,) = profiled.gather()
+    inference, training = difference_sentences(section)
+    assert inference.startswith(
+        "deit_mini, swat, forward pass: depthwise convolution in channel mixing +38 %, GELU in channel "
+        "mixing +9.0 %, matrix product in token mixing −4.0 %; all others +0.3 %, in all +43 % of the "
+        "baseline's step"
+    )
+    assert training.startswith("deit_mini, swat, training step: ")
+    assert "one process per arm" in training
+
+
+def test_a_sentence_about_equal_arms_says_that_nothing_differs(profiled, monkeypatch):
+    monkeypatch.setattr("tests.report.measured.CHANGED", {})
+    detail(profiled.cost())
+    (section,) = profiled.gather()
+    assert "no operator differs by 0.5 % or more, in all 0.0 %" in difference_sentences(section)[0]
+
+
+def test_bars_show_both_arms_in_each_protocol_with_every_part(profiled):
+    (section,) = profiled.gather()
+    drawing = breakdown_bars(section, colours(["deit_mini"]), "-some")
+    assert drawing.name == "breakdown-some"
+    assert drawing.png.startswith(b"\x89PNG")
+    root = ET.fromstring(drawing.svg)
+    assert root.tag.endswith("svg")
+    swat = re.search(r"deit_mini swat forward pass: ([^;]*)", drawing.alt)[1]
+    assert swat == "tokenization 6 %, token mixing 46 %, channel mixing 87 %, norms and skips 4 %"
+    assert drawing.alt.count("baseline") == 2
+    assert breakdown_bars(section, colours(["deit_mini"]), "-some") == drawing
+
+
+def test_one_arm_alone_has_bars_and_no_differences(world):
+    detail(world.cost(arms=("baseline",)))
+    (section,) = world.gather()
+    assert table(world).frame.empty
+    assert difference_sentences(section) == ()
+    assert "token mixing 50 %" in breakdown_bars(section, colours(["deit_mini"]), "").alt
+
+
+def test_nothing_is_drawn_or_said_of_what_was_not_profiled(world):
+    detail(world.cost(), spent=False)
+    (section,) = world.gather()
+    assert breakdown_bars(section, colours(["deit_mini"]), "") is None
+    assert difference_sentences(section) == ()
+    assert table(world).frame.empty

@@ -1,0 +1,76 @@
+from pathlib import Path
+
+import pytest
+
+from swatbench.errors import SuiteError
+from swatbench.spec.cells import CostCell, Machine
+from swatbench.spec.expand import expand
+from swatbench.spec.load import load_suite, load_training_suite, parse_suite
+from swatbench.spec.plan import plan
+from swatbench.spec.suite import ProfileSuite, Suite
+
+TEXT = """\
+name: costs
+pairs: [deit_ti, swin_t]
+cost:
+  modes: [eager, compiled]
+  precisions: [fp32, bf16]
+  layouts: [contiguous, channels_last]
+"""
+
+
+@pytest.fixture
+def costs() -> ProfileSuite:
+    suite = parse_suite(TEXT, file="costs.yaml")
+    assert isinstance(suite, ProfileSuite)
+    return suite
+
+
+def test_every_combination_of_a_pair_is_a_cell_of_its_own(costs: ProfileSuite, machine: Machine) -> None:
+    cells = expand(costs, machine, cores=2)
+    assert {type(cell) for cell in cells} == {CostCell}
+    found = [(c.pair["name"], c.resolution.precision, c.layout, c.mode) for c in cells]
+    assert found == [
+        (pair, precision, layout, mode)
+        for pair in ("deit_ti", "swin_t")
+        for precision in ("fp32", "bf16")
+        for layout in ("contiguous", "channels_last")
+        for mode in ("eager", "compiled")
+    ]
+    assert len({cell.digest for cell in cells}) == len({cell.id for cell in cells}) == 2 * 2**3
+    assert costs.cost.conditions == 2**3
+
+
+def test_a_further_mode_leaves_the_others_alone(costs: ProfileSuite, machine: Machine) -> None:
+    fewer = costs.model_copy(update={"cost": costs.cost.model_copy(update={"modes": ("eager",)})})
+    before = {cell.digest for cell in expand(fewer, machine, cores=2)}
+    assert before < {cell.digest for cell in expand(costs, machine, cores=2)}
+
+
+def test_where_no_precision_is_listed_it_is_the_machine_s(costs: ProfileSuite, machine: Machine) -> None:
+    asked = costs.model_copy(update={"cost": costs.cost.model_copy(update={"precisions": None})})
+    assert {cell.resolution.precision for cell in expand(asked, machine, cores=2)} == {"fp32"}
+
+
+def test_it_trains_nothing(costs: ProfileSuite) -> None:
+    assert plan(costs) == ()
+
+
+def test_a_suite_that_names_images_must_train(text: str) -> None:
+    assert isinstance(parse_suite(text, file="small.yaml"), Suite)
+    for key in ("seeds", "data", "recipe"):
+        with pytest.raises(SuiteError, match=f"x_{key}: unknown key. Did you mean {key}"):
+            parse_suite(text.replace(f"{key}:", f"x_{key}:"), file="small.yaml")
+
+
+def test_keys_of_training_are_told_where_nothing_is_trained() -> None:
+    with pytest.raises(SuiteError, match="num_clases"):
+        parse_suite(f"{TEXT}num_clases: 10\n", file="costs.yaml")
+
+
+def test_whoever_needs_images_is_told_that_there_are_none(tmp_path: Path) -> None:
+    path = tmp_path / "costs.yaml"
+    path.write_text(TEXT)
+    assert isinstance(load_suite(path), ProfileSuite)
+    with pytest.raises(SuiteError, match="only measures cost"):
+        load_training_suite(path)
