@@ -11,14 +11,11 @@ from swatbench.spec.cells import ELSEWHERE, CostCell, EvaluateCell, Machine, Nam
 from swatbench.spec.estimate import forward_macs
 from swatbench.spec.execution import Execution
 from swatbench.spec.expand import expand, named_cells
-from swatbench.spec.suite import ProfileSuite, Suite
+from swatbench.spec.suite import SINGLE, ProfileSuite, Suite
 from swatbench.store.asked import write_asked
 from swatbench.store.files import RECORD, cell_folder, finished_record
 from swatbench.store.provenance import environment, usable_cores
 from swatbench.store.record import Environment
-
-SINGLE = "models"
-"""Name, in place of a suite's, of the folder that measurements of single models lie in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +109,12 @@ def make_agenda(
 
 
 def single_jobs(
-    cells: Sequence[CostCell], machine: Machine, *, results: Path, trace: Path | None
+    cells: Sequence[CostCell],
+    machine: Machine,
+    *,
+    results: Path,
+    trace: Path | None,
+    places: Mapping[str, str],
 ) -> tuple[Job, ...]:
     """The measurements of models that a user names, which no suite asks for.
 
@@ -121,6 +123,7 @@ def single_jobs(
         machine: What the machine decided.
         results: Root of all results.
         trace: Folder for traces; None for none.
+        places: Name of a model, as a cell has it → folder that it is in, for those that have one.
     """
     here = environment(machine.accelerator)
     return tuple(
@@ -132,6 +135,7 @@ def single_jobs(
             execution=Execution(),
             workers=0,
             trace=trace,
+            places=places,
         )
         for cell in cells
     )

@@ -1,6 +1,7 @@
 """A cell with its place in the store, and the record that it ends in (no torch)."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +24,7 @@ class Job:
         execution: What of the suite's execution is no part of the cell: checkpoints, trackers, patience.
         workers: Processes that decode images for one training process.
         trace: Folder that a cost cell leaves traces in; None for none.
+        places: Name of a model, as a cost cell has it → folder that it is in; no part of a record.
         weights: Where an evaluate cell's weights are: the folder of the training run, a file, or what timm
             knows them by.
     """
@@ -35,6 +37,7 @@ class Job:
     workers: int
     weights: str | None = None
     trace: Path | None = None
+    places: Mapping[str, str] = field(default_factory=dict)
 
 
 def record_of(

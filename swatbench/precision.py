@@ -25,6 +25,16 @@ def autocast(device: str, precision: Precision) -> torch.autocast:
     return torch.autocast(device, dtype=DTYPES[precision], enabled=precision != "fp32")
 
 
+def set_tf32(allowed: bool) -> None:
+    """Say for this process whether CUDA may round the factors of float32 products to TF32.
+
+    By default cuDNN's convolutions, of which a SWAT arm has more, are rounded so; float32 then means another
+    thing for the two arms of a pair.
+    """
+    torch.set_float32_matmul_precision("high" if allowed else "highest")
+    torch.backends.cudnn.allow_tf32 = allowed
+
+
 def loss_scaler(device: str, precision: Precision) -> torch.amp.GradScaler:
     """What scales a loss so that its gradients do not vanish in fp16; for other types it changes nothing.
 

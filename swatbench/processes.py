@@ -209,6 +209,8 @@ def _end(running: Iterable[_Running]) -> None:
 
 
 def _work(call: Callable[[Say], None], messages: Connection) -> None:
+    # What a user's model prints must not come between the lines of a command's answer.
+    os.dup2(2, 1)
     # Ctrl-C reaches the whole process group; the parent decides what ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -7,7 +7,7 @@ what is timed. Processes that torchrun started train together (`together`); cost
 
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from swatbench.spec.suite import ProfileSuite, Suite
 from swatbench.store.files import RECORD, Stored, finished_record, read_record, write_record
 from swatbench.store.lock import only_run
 from swatbench.store.record import Record
+from swatbench.store.refusal import make_folder
 from swatbench.watcher import Outcome, Watcher, outcome
 from swatbench.world import ALONE, World, world_of
 
@@ -60,6 +61,8 @@ def run_suite(
         MachineError: The device that the suite asks for is not here, or a process lost the others.
         StoreError: Results cannot be written, or another run of the suite is under way here.
     """
+    if trace is not None:
+        make_folder(trace)
     agenda_of = partial(make_agenda, suite, results=results, weights=weights, trace=trace)
     world = world_of()
     if world.size > 1:
@@ -129,18 +132,27 @@ def profile_models(
         MachineError: The device is not here.
         StoreError: Results cannot be written, or another measurement is under way here.
     """
-    machine, cells = _ask(partial(_in_process_cells, request))
-    jobs = single_jobs(cells, machine, results=results, trace=trace)
+    if world_of().size > 1:
+        raise MachineError("Models are measured by one process.", fix="Start swatbench without torchrun.")
+    if trace is not None:
+        make_folder(trace)
+    machine, cells, places = _ask(partial(_in_process_cells, request))
+    jobs = single_jobs(cells, machine, results=results, trace=trace, places=places)
     with only_run(jobs[0].folder.parent):
         watch.begin([job.cell for job in jobs], 0, jobs[0].environment)
+        before = {job.cell.id: finished_record(job.folder, job.cell.digest) for job in jobs}
         records = _run_jobs(jobs, 1, watch)
-    folders = {job.cell.id: job.folder for job in jobs}
+        folders = {job.cell.id: job.folder for job in jobs}
+        for record in records:
+            kept = before[record.cell_id]
+            if record.failure is not None and kept is not None:
+                write_record(folders[record.cell_id], kept)  # A failure is told, but takes no result away.
     return tuple(Stored(record=record, folder=folders[record.cell_id]) for record in records)
 
 
-def _ask(call: Callable[[Say], Any], on_stage: Callable[[str], None] = lambda stage: None) -> Any:  # noqa: ARG005
+def _ask(call: Callable[[Say], Any]) -> Any:
     try:
-        return ask(call, start=context(PRELOAD), on_message=on_stage)
+        return ask(call, start=context(PRELOAD))
     except ProcessDiedError as error:
         raise _death(error) from error
 
@@ -165,7 +177,9 @@ def _resolve(
     return machine, find_weights(weights, model)
 
 
-def _in_process_cells(request: ProfileRequest, _: Say) -> tuple[Machine, tuple[CostCell, ...]]:
+def _in_process_cells(
+    request: ProfileRequest, _: Say
+) -> tuple[Machine, tuple[CostCell, ...], Mapping[str, str]]:
     from swatbench.cell.named import cells_of
 
     return cells_of(request)

@@ -12,6 +12,9 @@ from swatbench.spec.load import load_suite
 from swatbench.store.files import read_suite
 
 ROOT = Path(__file__).parent.parent
+SPEED = Speed(
+    tf32=False, channels_last=False, compile="none", fused_optimizer=True, gradient_checkpointing=False
+)
 MOST_BYTES = 15_000_000
 
 
@@ -35,9 +38,12 @@ def test_every_cell_of_the_suite_as_it_is_now_has_its_record(listing):
 
 
 def test_all_of_it_was_made_by_one_committed_state_of_the_code(listing):
-    made = {(one.record.environment.git_commit, one.record.environment.git_dirty) for one in listing.finished}
-    assert len(made) == 1
-    assert made.pop()[1] is False
+    # Cost has a protocol of its own, so it may have been measured anew while the training stayed.
+    for kind in ("train", "cost"):
+        where = [one.record.environment for one in listing.finished if one.record.kind == kind]
+        made = {(environment.git_commit, environment.git_dirty) for environment in where}
+        assert len(made) == 1
+        assert made.pop()[1] is False
 
 
 def test_it_keeps_the_suite_s_promise(listing):
@@ -57,6 +63,28 @@ def test_no_pair_is_refused(listing, tmp_path):
     assert "not_compared" not in tables or _rows(page.parent / "tables" / "not_compared.csv") == 0
     for pair in ("deit_mini", "mixer_mini", "swin_mini"):
         assert f"{pair}" in page.read_text()
+
+
+def test_every_pair_of_the_paper_was_profiled_and_both_counters_agree():
+    listing = read_suite(ROOT / "results", "profile")
+    assert (listing.failed, listing.damaged) == ((), ())
+    suite = load_suite(ROOT / "suites" / "profile.yaml")
+    first = listing.finished[0].record.cell
+    machine = Machine(resolution=Resolution(**first["resolution"]), speed=SPEED, num_classes=1000)
+    asked = {cell.digest for cell in expand(suite, machine, cores=first["threads"])}
+    records = [stored.record for stored in listing.finished]
+    assert {record.digest for record in records} == asked
+    assert len(asked) == 10
+    made = {(record.environment.git_commit, record.environment.git_dirty) for record in records}
+    assert [dirty for _, dirty in made] == [False]
+    assert sum(record.duration_s for record in records) <= suite.promise.wall_time_s <= 20 * 60
+    for stored in listing.finished:
+        for arm in stored.record.cost.arms:
+            own = [row for row in stored.modules() if row.arm == arm.arm]
+            assert arm.macs_agree
+            assert sum(row.macs for row in own) == arm.macs
+            assert sum(row.params for row in own) == arm.params
+        assert {row.protocol for row in stored.breakdown()} == {"inference", "training"}
 
 
 def test_evidence_is_small_and_names_no_folder_of_a_machine():

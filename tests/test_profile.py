@@ -1,17 +1,21 @@
-"""`swatbench profile`: which cells it asks for, which arguments it refuses, and what it tells in the end."""
+"""`swatbench profile`: which arguments it refuses, and what it tells in the end."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
 
+import psutil
 import pytest
 
-from swatbench.cell.named import cells_of
-from swatbench.errors import ModelError
-from swatbench.spec.catalog import PAIRS, parts_of
-from swatbench.spec.cost import Cost
-from swatbench.spec.request import ProfileRequest
 from tests.commands import run_commands
 
 NETS = """
+from pathlib import Path
+
 from torch import nn
 
 def small():
@@ -19,6 +23,16 @@ def small():
 
 def leaky():
     return nn.Sequential(nn.Conv2d(3, 8, 4, stride=4), nn.Flatten(), Odd())
+
+def chatty():
+    return nn.Sequential(Chatty(), *small())
+
+class Chatty(nn.Module):
+    def forward(self, x):
+        print("a line of the user's own")
+        if x.device.type != "meta":
+            Path("called").touch()
+        return x
 
 class Odd(nn.Linear):
     def __init__(self):
@@ -44,80 +58,8 @@ SUITE = {
     },
 }
 QUICK = ("--batch", "2", "--rounds", "6", "--budget", "5", "--threads", "1", "--device", "cpu")
+BRIEF = ("--batch", "1", "--rounds", "6", "--budget", "0.2", "--threads", "1", "--device", "cpu")
 PLAIN = ("--no-training", "--no-breakdown", "--precision", "fp32")
-
-
-def asked(*models, **changes):
-    machine, cells = cells_of(ProfileRequest(models=models, device="cpu", precision="fp32", **changes))
-    assert {cell.num_classes for cell in cells} == {machine.num_classes}
-    return cells
-
-
-@pytest.fixture
-def folders(tmp_path):
-    """Folders that hold a configuration of timm's, and the names they are asked for by."""
-
-    def write(*places):
-        for place in places:
-            (tmp_path / place).mkdir(parents=True)
-            config = {"architecture": "test_vit", "num_classes": 10}
-            (tmp_path / place / "config.json").write_text(json.dumps(config))
-        return [f"local-dir:{tmp_path / place}" for place in places]
-
-    return write
-
-
-def test_two_arms_of_a_pair_are_that_pair_and_the_first_is_the_reference():
-    (cell,) = asked("swat_deit_mini", "deit_mini")
-    assert cell.pair == PAIRS["deit_mini"].as_dict()
-    assert list(cell.arms.items()) == [("swat", parts_of(PAIRS["deit_mini"], "swat")), ("baseline", ())]
-    assert (cell.models, cell.input_size, cell.num_classes) == ({}, (3, 32, 32), 10)
-
-
-def test_one_model_of_the_catalogue_is_one_arm_of_its_pair():
-    (cell,) = asked("tokenization_deit_mini")
-    assert (cell.pair["name"], cell.arms) == ("deit_mini", {"tokenization": ("tokenization",)})
-
-
-def test_at_another_size_the_arms_are_built_by_their_names():
-    (cell,) = asked("deit_mini", "swat_deit_mini", size=(32, 64))
-    assert cell.models == {"baseline": "deit_mini", "swat": "swat_deit_mini"}
-    assert (cell.pair, cell.input_size) == (PAIRS["deit_mini"].as_dict(), (3, 32, 64))
-
-
-def test_models_of_two_pairs_are_a_pair_of_their_own():
-    (cell,) = asked("deit_mini", "swat_mixer_mini")
-    assert cell.pair == {"name": "deit_mini against swat_mixer_mini", "img_size": 32}
-    assert cell.arms == {"deit_mini": (), "swat_mixer_mini": ()}
-    assert cell.models == {"deit_mini": "deit_mini", "swat_mixer_mini": "swat_mixer_mini"}
-    assert cell.id.startswith("deit_mini-against-swat_mixer_mini-cost-")
-
-
-def test_models_that_are_made_for_other_images_or_classes_need_to_be_told_which():
-    with pytest.raises(
-        ModelError, match=r"deit_mini is made for images of 3 × 32 × 32, and deit_ti for .*224"
-    ):
-        asked("deit_mini", "deit_ti")
-    with pytest.raises(ModelError, match=r"10 classes, and deit_ti for logits of 1000 classes.*--classes"):
-        asked("deit_mini", "deit_ti", size=(32, 32))
-    (cell,) = asked("deit_mini", "deit_ti", size=(32, 32), num_classes=7)
-    assert (cell.input_size, cell.num_classes) == ((3, 32, 32), 7)
-
-
-def test_arms_are_never_called_alike_and_never_as_the_second_copy(folders):
-    (cell,) = asked(*(names := folders("a/net", "b/net")))
-    assert cell.models == dict(zip(["net (1)", "net (2)"], names, strict=True))
-    (cell,) = asked(*folders("twin"))
-    assert list(cell.arms) == ["twin (model)"]
-
-
-def test_every_mode_and_layout_is_a_cell():
-    layouts, modes = ("contiguous", "channels_last"), ("eager", "compiled")
-    cells = asked("deit_mini", cost=Cost(layouts=layouts, modes=modes))
-    assert {(cell.layout, cell.mode) for cell in cells} == {
-        (one, other) for one in layouts for other in modes
-    }
-    assert len({cell.id for cell in cells}) == 4
 
 
 MISTAKES = {
@@ -163,7 +105,7 @@ def test_a_wrong_argument_is_told_by_its_option_before_anything_is_measured(tmp_
 
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory):
-    """What four profiles told, and the folder that they ran in."""
+    """What profiles told, and the folder that they ran in."""
     folder = tmp_path_factory.mktemp("profiles")
     (folder / "nets_of_mine.py").write_text(NETS)
     (folder / "priced.yaml").write_text(json.dumps(SUITE))
@@ -230,3 +172,67 @@ def test_a_suite_is_profiled_once_and_its_report_written(ended):
     assert (folder / ends["suite"].told["report"]).exists()
     assert (ends["suite again"].code, ends["suite again"].out) == (0, "")
     assert json.loads((folder / told["record"]).read_text())["started_at"] == told["started_at"]
+
+
+def test_every_arm_and_layout_leaves_a_trace_of_its_own(tmp_path):
+    for module in ("swat_nets", "nets_of_mine"):
+        (tmp_path / f"{module}.py").write_text(NETS)
+    names = ("swat_nets:small", "nets_of_mine:small")
+    layouts = ("contiguous", "channels_last")
+    both = [word for layout in layouts for word in ("--layout", layout)]
+    asked = ["profile", "--compare", *names, "--no-training", "--precision", "fp32", "--size", "32", *BRIEF]
+    ended = run_commands(tmp_path, {"traced": [*asked, *both, "--trace", "traces"]})["traced"]
+    assert ended.code == 0, ended.errors
+    pair = "swat_nets-small-against-nets_of_mine-small"
+    expected = {
+        f"{pair}-fp32-eager-{layout}-{name.replace(':', '-')}-inference"
+        for layout in layouts
+        for name in names
+    }
+    assert {path.stem for path in (tmp_path / "traces" / "perfetto").iterdir()} == expected
+    assert {path.name for path in (tmp_path / "traces" / "tensorboard").iterdir()} == expected
+
+
+def started(folder, *arguments):
+    """A profile of the chatty net, as a shell starts it; it hears Ctrl-C even where these tests are deaf."""
+    (folder / "swat_nets.py").write_text(NETS)
+    net = ("--model", "swat_nets:chatty", "--size", "32", "--json")
+    return subprocess.Popen(
+        [sys.executable, "-m", "swatbench", "profile", *net, *BRIEF, *PLAIN, *arguments],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        process_group=0,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 (no threads here)
+    )
+
+
+def test_what_a_model_prints_stays_out_of_json_which_has_its_largest_batch(tmp_path):
+    with started(tmp_path, "--largest-batch", "--memory-limit", "600MB") as going:
+        out, errors = going.communicate(timeout=400)
+    assert going.returncode == 0, errors
+    assert "a line of the user's own" in errors
+    (profile,) = json.loads(out)["profiles"]
+    record = json.loads((tmp_path / profile["record"]).read_text())
+    (arm,) = record["cost"]["arms"]
+    (found,) = arm["largest_batches"]
+    assert (found["protocol"], found["limit_bytes"]) == ("inference", 600 * 1000**2)
+    assert found["batch_size"] >= 1
+
+
+def test_ctrl_c_in_the_middle_of_a_measurement_leaves_no_process_and_no_record(tmp_path):
+    with started(tmp_path, "--budget", "600", "--rounds", "10000") as going:
+        deadline = time.monotonic() + 120
+        while not (tmp_path / "called").exists():
+            assert time.monotonic() < deadline, "nothing was measured"
+            assert going.poll() is None, going.stderr.read()
+            time.sleep(0.1)
+        workers = psutil.Process(going.pid).children(recursive=True)
+        os.killpg(going.pid, signal.SIGINT)
+        _, errors = going.communicate(timeout=60)
+    assert (going.returncode, "Traceback" in errors) == (130, False), errors
+    _, alive = psutil.wait_procs(workers, timeout=20)
+    assert not [one for one in alive if one.status() != psutil.STATUS_ZOMBIE]
+    assert len(workers) >= 2
+    assert not [*tmp_path.rglob("record.json")]

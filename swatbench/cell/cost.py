@@ -13,11 +13,11 @@ from swatbench.cell.machine import builder, prepare
 from swatbench.job import Job
 from swatbench.measure.condition import Condition
 from swatbench.measure.cost import measure_pair
-from swatbench.measure.passes import Bench
-from swatbench.models.named import build_named, import_code
+from swatbench.measure.passes import TWIN, Bench
+from swatbench.models.named import build_named
 from swatbench.processes import Say
 from swatbench.spec.cells import CostCell
-from swatbench.stats.ratios import paired_ratio
+from swatbench.stats.quantiles import quantile_interval
 from swatbench.store.files import BREAKDOWN, MODULES, SAMPLES, write_arrays
 from swatbench.store.rows import write_rows
 
@@ -37,11 +37,9 @@ def measure(job: Job, cell: CostCell, say: Say) -> dict[str, Any]:
         Fields of the record.
     """
     prepare(cell.threads, deterministic=False, tf32=False)
-    for name in cell.models.values():
-        import_code(name)  # here, so that the code of a user's module is no part of its model's memory
     found = measure_pair(
         Bench(
-            arms={arm: _builder(cell, arm) for arm in cell.arms},
+            arms={arm: _builder(cell, arm, job.places) for arm in cell.arms},
             condition=_condition(cell),
             cost=cell.cost,
             on_stage=lambda stage: say(("stage", stage)),
@@ -49,7 +47,7 @@ def measure(job: Job, cell: CostCell, say: Say) -> dict[str, Any]:
             start=_start(cell),
             folder=job.folder,
             trace=job.trace,
-            name=cell.pair["name"],
+            name=f"{cell.pair['name']}-{cell.resolution.precision}-{cell.mode}-{cell.layout}",
         )
     )
     files = {
@@ -69,9 +67,13 @@ def precise(samples: Mapping[str, np.ndarray]) -> bool:
     Args:
         samples: Seconds per call of each arm, the reference first, and of its `twin`, one entry a round.
     """
-    reference, *others = (name for name in samples if name != "twin")
-    ratios = (paired_ratio(samples[arm], samples[reference], samples["twin"]) for arm in others or ("twin",))
-    return all(r.enough and r.high / r.ratio - 1 < PRECISE and 1 - r.low / r.ratio < PRECISE for r in ratios)
+    reference, *others = (name for name in samples if name != TWIN)
+    # Order statistics, not the bootstrap of the result: this is asked while the arms wait and cool.
+    medians = (quantile_interval(samples[arm] / samples[reference], 0.5) for arm in others or (TWIN,))
+    return all(
+        m.low is not None and m.high is not None and max(m.high / m.value - 1, 1 - m.low / m.value) < PRECISE
+        for m in medians
+    )
 
 
 def _condition(cell: CostCell) -> Condition:
@@ -90,18 +92,21 @@ def _condition(cell: CostCell) -> Condition:
 def _start(cell: CostCell) -> BaseContext | None:
     """Measuring processes are forked off this one, which has imported torch and computed nothing.
 
-    Not where CUDA is: a driver that was asked anything does not survive a fork.
+    Not where CUDA is: a driver that was asked anything does not survive a fork. And not where a user's module
+    was imported, which may have computed something: threads do not survive a fork either.
     """
+    pristine = cell.resolution.device == "cpu" and not cell.models
     forks = "fork" in multiprocessing.get_all_start_methods()
-    return multiprocessing.get_context("fork") if forks and cell.resolution.device == "cpu" else None
+    return multiprocessing.get_context("fork") if forks and pristine else None
 
 
-def _builder(cell: CostCell, arm: str) -> Callable[[], nn.Module]:
+def _builder(cell: CostCell, arm: str, places: Mapping[str, str]) -> Callable[[], nn.Module]:
     asked: dict[str, Any] = {
         "num_classes": cell.num_classes,
         "seed": 0,
         "fused_attention": cell.resolution.fused_attention,
     }
     if arm in cell.models:
-        return partial(build_named, cell.models[arm], input_size=cell.input_size, **asked)
+        name = cell.models[arm]
+        return partial(build_named, name, input_size=cell.input_size, place=places.get(name), **asked)
     return builder(cell.pair, cell.arms[arm], **asked)

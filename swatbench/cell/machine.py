@@ -13,9 +13,11 @@ from swatbench.data.further import open_test_set
 from swatbench.data.images import Dataset
 from swatbench.data.sources import load_dataset
 from swatbench.data.transforms import check_augmentation
-from swatbench.measure.machine import resolve_device, resolve_precision, resolve_switches
+from swatbench.measure.machine import require_modes, resolve_device, resolve_precision, resolve_switches
 from swatbench.models.build import build_model
+from swatbench.precision import set_tf32
 from swatbench.spec.cells import Machine, Resolution
+from swatbench.spec.cost import Cost
 from swatbench.spec.execution import Execution
 from swatbench.spec.suite import ProfileSuite, Suite
 from swatbench.store.provenance import usable_cores
@@ -43,8 +45,8 @@ def resolve(
         MachineError: The device that the suite asks for is not here.
     """
     if isinstance(suite, ProfileSuite):
-        return resolve_cost(suite.execution, num_classes=suite.num_classes)
-    decided = resolve_cost(suite.execution, num_classes=1)
+        return resolve_cost(suite.execution, suite.cost, num_classes=suite.num_classes)
+    decided = resolve_cost(suite.execution, suite.cost, num_classes=1)
     for pair in suite.pairs:
         recipe = suite.recipe_of(pair)
         check_recipe(recipe)
@@ -64,17 +66,19 @@ def resolve(
     )
 
 
-def resolve_cost(execution: Execution, *, num_classes: int) -> Machine:
+def resolve_cost(execution: Execution, cost: Cost | None, *, num_classes: int) -> Machine:
     """Decide what is left to the machine where nothing is trained.
 
     Args:
         execution: Device, precision and attention that are asked for.
+        cost: How cost is measured; None where it is not.
         num_classes: Classes of the logits.
 
     Raises:
-        MachineError: The device that is asked for is not here.
+        MachineError: The device that is asked for is not here, or cannot make calls as asked.
     """
     device = resolve_device(execution.device)
+    require_modes(cost.modes if cost else (), device)
     fused = execution.fused_attention
     return Machine(
         resolution=Resolution(
@@ -99,9 +103,7 @@ def prepare(threads: int, *, deterministic: bool, tf32: bool) -> None:
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS starts
     torch.set_num_threads(threads)
-    # fp32 means float32: by default cuDNN's convolutions, of which a SWAT arm has more, use TF32.
-    torch.set_float32_matmul_precision("high" if tf32 else "highest")
-    torch.backends.cudnn.allow_tf32 = tf32
+    set_tf32(tf32)
     torch.use_deterministic_algorithms(deterministic)
     # Filling fresh memory guards against reading it unwritten, and costs a pass over every tensor.
     torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]

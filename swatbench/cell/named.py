@@ -1,6 +1,6 @@
 """Models that a user names, one or two, as cells that measure their cost."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from swatbench.cell.machine import resolve_cost
@@ -11,17 +11,22 @@ from swatbench.spec.expand import cost_cells
 from swatbench.spec.request import ProfileRequest
 from swatbench.store.provenance import usable_cores
 
+_BY = "Say by {} what both are to be measured with."
 _RESERVED = "twin"
 """What the second copy of the reference is called among the samples."""
 
 
-def cells_of(request: ProfileRequest) -> tuple[Machine, tuple[CostCell, ...]]:
+def cells_of(request: ProfileRequest) -> tuple[Machine, tuple[CostCell, ...], Mapping[str, str]]:
     """Find the models, and say what is measured of them on this machine.
 
     Two arms of one pair of the catalogue are cells of that pair; other models are one of their own.
 
     Args:
         request: What is asked.
+
+    Returns:
+        What the machine decided, the cells, and the folders of the models that lie in one, by the names that
+        the cells have for them; records keep no folder.
 
     Raises:
         ModelError: A model is unknown or does not fit what is asked, or two differ in what they are made for.
@@ -30,11 +35,22 @@ def cells_of(request: ProfileRequest) -> tuple[Machine, tuple[CostCell, ...]]:
     models = tuple(
         find_named(name, size=request.size, num_classes=request.num_classes) for name in request.models
     )
-    _require_alike(models, "images of", "--size", lambda one: " × ".join(map(str, one.input_size)))
-    _require_alike(models, "logits of", "--classes", lambda one: f"{one.num_classes} classes")
+    _require_alike(
+        models,
+        "images of",
+        'Compare models of as many channels; yours may state default_cfg = {"input_size": (C, H, W)}.',
+        lambda one: _counted(one.input_size[0], "channel"),
+    )
+    _require_alike(
+        models, "images of", _BY.format("--size"), lambda one: " × ".join(map(str, one.input_size))
+    )
+    _require_alike(
+        models, "logits of", _BY.format("--classes"), lambda one: _counted(one.num_classes, "class", "es")
+    )
     pair, arms, names = _row(models)
-    machine = resolve_cost(request.execution, num_classes=models[0].num_classes)
-    return machine, cost_cells(
+    machine = resolve_cost(request.execution, request.cost, num_classes=models[0].num_classes)
+    places = {one.name: one.place for one in models if one.place is not None}
+    cells = cost_cells(
         pair,
         arms,
         cost=request.cost,
@@ -43,17 +59,22 @@ def cells_of(request: ProfileRequest) -> tuple[Machine, tuple[CostCell, ...]]:
         input_size=models[0].input_size,
         models=names,
     )
+    return machine, cells, places
+
+
+def _counted(number: int, unit: str, plural: str = "s") -> str:
+    return f"{number} {unit}{plural if number != 1 else ''}"
 
 
 def _require_alike(
-    models: tuple[NamedModel, ...], what: str, option: str, of: Callable[[NamedModel], str]
+    models: tuple[NamedModel, ...], what: str, fix: str, of: Callable[[NamedModel], str]
 ) -> None:
     first, *others = models
     for other in others:
         if of(first) != of(other):
             raise ModelError(
                 f"{first.name} is made for {what} {of(first)}, and {other.name} for {what} {of(other)}.",
-                fix=f"Say by {option} what both are to be measured with.",
+                fix=fix,
             )
 
 

@@ -75,11 +75,19 @@ def _fail(error: SwatbenchError) -> NoReturn:
 def _stop(exit_code: int) -> NoReturn:
     from swatbench.world import world_of
 
-    kept = " Finished cells are kept; the same command goes on from here." if "run" in sys.argv[1:2] else ""
+    kept = " Finished cells are kept; the same command goes on from here." if _keeps(sys.argv) else ""
     if world_of().first:
         typer.echo(f"Stopped.{kept}", err=True)
     sys.exit(exit_code)
 
 
+def _keeps(arguments: list[str]) -> bool:
+    """Whether the command goes on, when it is given again, from where it was stopped."""
+    command = arguments[1:2]
+    return command == ["run"] or (command == ["profile"] and "--suite" in arguments)
+
+
 def _on_sigterm(*_: object) -> NoReturn:
+    # Whoever ends a whole group of processes, as timeout does, may send it twice.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     _stop(TERMINATED)

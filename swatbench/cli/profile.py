@@ -168,6 +168,8 @@ def _profile_models(
     from swatbench import run as runs
     from swatbench.console import watching
 
+    if not (quiet or as_json):
+        typer.echo("looking at the models", err=True)
     with watching(quiet=quiet or as_json) as watch:
         stored = runs.profile_models(request, results=results, watch=watch, trace=trace)
     finished = [one for one in stored if one.record.status == "finished"]
@@ -181,12 +183,15 @@ def _profile_suite(
     from swatbench.console import watching
     from swatbench.report.page import render
     from swatbench.run import run_suite
+    from swatbench.world import world_of
 
     suite = _untrained(path)
-    with watching(quiet=quiet or as_json) as watch:
+    with watching(quiet=quiet or as_json or not world_of().first) as watch:
         outcome = run_suite(suite, results=results, watch=watch, trace=trace)
     if outcome is None:  # Of several processes, the first one tells.
         return
+    if trace is not None and outcome.skipped and not quiet:
+        typer.echo(f"{outcome.skipped} cells were measured before, and leave no trace.", err=True)
     page = render(results, reports, suite.name)
     measured = _measured(results, suite.name, outcome.folder)
     _tell(measured, outcome.failed, page, quiet=quiet, as_json=as_json)

@@ -85,9 +85,9 @@ def _asked(
             "--eval-only needs --weights, and without it there is neither that nor --model"
         )
     from swatbench.spec.catalog import find_model
-    from swatbench.spec.load import load_suite
+    from swatbench.spec.load import load_suite, load_training_suite
 
-    suite = load_suite(path)
+    suite = load_suite(path) if weights is None else load_training_suite(path)
     if model is not None:
         find_model(model)
     if jobs is None:

@@ -23,15 +23,23 @@ def trace(
 
     perfetto, tensorboard = recordings(folder), runs(folder)
     if not perfetto and not tensorboard:
+        raise _nothing(folder)
+    if in_browser and not tensorboard:
         raise StoreError(
-            "There are no traces here." if folder.is_dir() else "There is no such folder.",
-            where=str(folder),
-            fix="Write some: swatbench profile --compare A B --trace FOLDER",
+            "There are no traces for TensorBoard here.", where=str(folder), fix="Name the folder above."
         )
     command = tensorboard_command(folder, port=port)
     _tell(perfetto, tensorboard, command)
     if in_browser:
         _serve(command, port)
+
+
+def _nothing(folder: Path) -> StoreError:
+    if folder.is_file():
+        return StoreError("This is a file.", where=str(folder), fix="Name the folder that it lies in.")
+    what = "There are no traces here." if folder.is_dir() else "There is no such folder."
+    fix = "Write some: swatbench profile --compare A B --trace FOLDER"
+    return StoreError(what, where=str(folder), fix=fix)
 
 
 def _tell(perfetto: tuple[Path, ...], tensorboard: tuple[Path, ...], command: tuple[str, ...]) -> None:

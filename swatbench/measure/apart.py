@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from swatbench.errors import MachineError, SwatbenchError, first_line
 from swatbench.out_of_memory import let_go, out_of_memory
+from swatbench.precision import set_tf32
 from swatbench.processes import ProcessDiedError, Say, ask, context
 
 LESS_MEMORY = "Lower `cost.batch_size` (--batch), or free memory."
@@ -27,7 +28,7 @@ def run_apart(
     *,
     what: str,
     start: BaseContext | None = None,
-    timeout_s: float | None = 600.0,
+    timeout_s: float | None = None,
 ) -> T:
     """Run one pass in a new process, which ends with it, and return what it returns.
 
@@ -37,7 +38,7 @@ def run_apart(
         what: The pass in a few words, for messages: `memory of swat, training`.
         start: How the process is started; None for `default_start`. A plain `fork` is safe only in a process
             that has imported torch and computed nothing: threads and CUDA do not survive it.
-        timeout_s: Longest silence, in seconds; None for any.
+        timeout_s: Longest silence, in seconds; None for any, as a slow machine may well be at work.
 
     Raises:
         MachineError: The process ran out of memory or time, failed or died.
@@ -64,6 +65,7 @@ def memory_ran_out(error: BaseException, what: str, *, fix: str = LESS_MEMORY) -
 
 
 def _tell(call: Callable[[Say], T], what: str, say: Say) -> T:
+    set_tf32(False)  # As where calls are timed, or the two would be of other arithmetic.
     try:
         return call(say)
     except SwatbenchError:

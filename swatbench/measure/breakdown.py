@@ -14,6 +14,7 @@ of the region).
 A CUDA graph replays the kernels of an eager call, and that call is what is profiled.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -38,6 +39,8 @@ COMPILED = "compiled region"
 
 _NODE = "autograd::engine::evaluate_function: "
 _CAST = "aten::_to_copy"
+_DRIVER = re.compile(r"cu(da)?[A-Z]")
+"""How the names of CUDA's own calls begin: `cudaLaunchKernel`, `cuLaunchKernelEx`."""
 _PERMEABLE = frozenset({BETWEEN, RESHAPE, FUSED})
 """What keeps no operator inside of it from being told by its own name."""
 
@@ -214,5 +217,8 @@ def _self_s(event: FunctionEvent) -> float:
 
 
 def _kernel_s(event: FunctionEvent) -> float:
+    # torch 2.8 to 2.14 number CUDA's calls like operators, whose kernels they then seem to have launched too.
+    if _DRIVER.match(event.name):
+        return 0.0
     # A range has a shadow on the card, of its own name, beside the kernels launched inside of it.
     return sum(kernel.duration for kernel in event.kernels if kernel.name != event.name) / 1e6

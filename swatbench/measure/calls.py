@@ -28,7 +28,7 @@ MEASURED = (
 """What lies inside the timed region."""
 
 LEARNING_RATE = 1e-6
-"""So small that hundreds of steps on one batch leave a model's numbers, and so its speed, as they were."""
+"""So small that a thousand steps on one batch move a weight by a thousandth; speed rests on no number."""
 
 PREPARATION_CALLS: Mapping[Mode, int] = {"eager": 1, "compiled": 3, "cuda_graph": 1}
 """Mode → calls after which all that is compiled or recorded is there. A second model of the same code and
@@ -56,7 +56,7 @@ def make_call(model: nn.Module, protocol: Protocol, condition: Condition) -> Cal
     if condition.mode == "compiled":
         require_compiler(condition.device, where="cost.modes", instead="leave `compiled` out of `cost.modes`")
     model = place(model, condition)
-    images = _in_layout(random_images(condition.input_shape, condition.device), condition)
+    images = images_of(condition)
     ready = _compiled(model) if condition.mode == "compiled" else model
     if protocol == "inference":
         call = forward_call(ready, images, condition.precision)
@@ -133,7 +133,9 @@ def random_images(shape: tuple[int, int, int, int], device: str) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(device)
 
 
-def _in_layout(images: Tensor, condition: Condition) -> Tensor:
+def images_of(condition: Condition) -> Tensor:
+    """The images (B, C, H, W) that a call in this condition is made on, in its layout and on its device."""
+    images = random_images(condition.input_shape, condition.device)
     channels_last = condition.layout == "channels_last"
     return images.contiguous(memory_format=torch.channels_last) if channels_last else images
 

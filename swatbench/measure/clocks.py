@@ -126,7 +126,7 @@ def _nvml_state() -> dict[str, Any]:
         "memory_hz": _told(nvml, lambda: clock(handle, nvml.NVML_CLOCK_MEM) * 1e6),
         "power_w": _told(nvml, lambda: nvml.nvmlDeviceGetPowerUsage(handle) / 1000),
         "temperature_c": _told(nvml, lambda: nvml.nvmlDeviceGetTemperature(handle, sensor)),
-        "throttled_by": throttle_reasons(_told(nvml, lambda: _reason_bits(nvml, handle)) or 0),
+        "throttled_by": _told(nvml, lambda: throttle_reasons(_reason_bits(nvml, handle))),
     }
 
 

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from swatbench.errors import MachineError
 from swatbench.measure.calls import MEASURED
 from swatbench.measure.clocks import device_state
 from swatbench.measure.counts import Counts
 from swatbench.measure.energy import energy_counter
+from swatbench.measure.hooks import refuse_typechecking
 from swatbench.measure.latency import Samples, quantiles
 from swatbench.measure.machine import DTYPES
 from swatbench.measure.passes import TWIN, Bench
@@ -61,13 +63,14 @@ def measure_pair(bench: Bench) -> Found:
         raise ValueError(
             f"the arms are {list(bench.arms)}; at least one is needed and none may be called {TWIN!r}"
         )
+    refuse_typechecking()
     cost, condition = bench.cost, bench.condition
+    before = device_state("before", condition.device)
     counts = {arm: bench.counts(arm) for arm in bench.arms}
     memory = {(arm, name): bench.memory(arm, name) for arm in bench.arms for name in cost.protocols}
     breakdown = tuple(_breakdown(bench)) if cost.breakdown or bench.trace else ()
     peaks = bench.peaks()
     largest = {arm: tuple(_largest(bench, arm)) for arm in bench.arms}
-    before = device_state("before", condition.device)
     timed: dict[tuple[Protocol, int], Samples] = {
         (name, size): bench.time(name, size)
         for size in dict.fromkeys((condition.batch_size, *cost.sweep))
@@ -126,10 +129,13 @@ def _energy(bench: Bench) -> tuple[dict[str, tuple[Energy, ...]], str | None]:
     if isinstance(joules, str):
         return {}, joules
     found: dict[str, tuple[Energy, ...]] = dict.fromkeys(bench.arms, ())
-    for protocol in bench.cost.protocols:
-        for arm, windows in bench.energy(protocol, joules).items():
-            median = float(np.median(windows))
-            found[arm] += (Energy(protocol=protocol, joules_per_image=median, windows=windows),)
+    try:
+        for protocol in bench.cost.protocols:
+            for arm, windows in bench.energy(protocol, joules).items():
+                median = float(np.median(windows))
+                found[arm] += (Energy(protocol=protocol, joules_per_image=median, windows=windows),)
+    except MachineError as error:  # All else was measured, and is worth more than what the counter lacks.
+        return {}, str(error)
     return found, None
 
 

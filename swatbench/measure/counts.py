@@ -21,7 +21,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from swatbench.measure.condition import Condition
 from swatbench.measure.modules import ModuleCounts, count_modules
-from swatbench.measure.operators import ACTIVATIONS, MATMUL_CLASS, NOT_MATMUL, handles, refuse_unknown
+from swatbench.measure.operators import (
+    ACTIVATIONS,
+    MATMUL_CLASS,
+    NOT_MATMUL,
+    RefuseUncounted,
+    handles,
+    refuse_unknown,
+)
 from swatbench.measure.traffic import mean_loss, moved_bytes, runs_without_values
 
 
@@ -141,7 +148,8 @@ def _training_macs(model: nn.Module, condition: Condition) -> int:
     counter = FlopCounterMode(
         display=False, custom_mapping={torch.ops.aten.convolution_backward: _convolution_backward_flops}
     )
-    with runs_without_values(), torch.enable_grad(), counter:
+    # The counter, which is the inner one, splits what it can split before the other sees it.
+    with runs_without_values(), torch.enable_grad(), RefuseUncounted(counter.flop_registry), counter:
         mean_loss(model(images), labels).backward()
     return counter.get_total_flops() // 2
 

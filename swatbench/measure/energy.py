@@ -8,6 +8,7 @@ turns in random order, since a card draws more when it is warm.
 import time
 from collections.abc import Callable, Mapping
 from math import ceil
+from types import ModuleType
 
 import numpy as np
 
@@ -16,11 +17,14 @@ from swatbench.measure.clocks import NoCardError, card
 from swatbench.measure.machine import Device
 
 CALIBRATION_S = 0.2
-"""Time that is spent on learning how long one call of an arm takes, after one call that is not timed."""
+"""Least time of the calls by which is learned how long one of an arm takes, after one that is not timed."""
 
 
 def energy_counter(device: Device) -> Callable[[], float] | str:
-    """What tells the joules that torch's card has used since some origin, or in words why nothing does."""
+    """What tells the joules that torch's card has used since some origin, or in words why nothing does.
+
+    Where the card stops answering later on, what tells the joules raises MachineError.
+    """
     if device != "cuda":
         return "no energy counter is read on a CPU: NVML counts NVIDIA cards alone"
     try:
@@ -38,7 +42,7 @@ def energy_counter(device: Device) -> Callable[[], float] | str:
         nvml.nvmlDeviceGetTotalEnergyConsumption(handle)
     except nvml.NVMLError as error:
         return f"no energy counter: this card has none ({error})"
-    return lambda: nvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1000
+    return lambda: _joules(nvml, handle)
 
 
 def measure_energy(
@@ -65,7 +69,7 @@ def measure_energy(
         clock: Seconds from any origin.
 
     Raises:
-        MachineError: The counter did not move during a window.
+        MachineError: The counter did not move during a window, or could not be read.
     """
     times = {arm: _calls_in(window_s, call, synchronize, clock) for arm, call in calls.items()}
     found: dict[str, list[float]] = {arm: [] for arm in calls}
@@ -78,22 +82,38 @@ def measure_energy(
     return {arm: tuple(values) for arm, values in found.items()}
 
 
+def _joules(nvml: ModuleType, handle: object) -> float:
+    try:
+        return nvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1000
+    except nvml.NVMLError as error:
+        raise MachineError(f"The card's energy counter could not be read ({error}).", where="cost") from error
+
+
 def _calls_in(
     window_s: float, call: Callable[[], object], synchronize: Callable[[], None], clock: Callable[[], float]
 ) -> int:
     """Calls that last as long as a window.
 
     Their number is fixed beforehand: a loop that looks at the clock would queue work far faster than the card
-    does it, or let the card wait after every call.
+    does it, or let the card wait after every call. They are queued as in a window, with one wait at the end.
     """
     call()
     synchronize()
-    start, made = clock(), 0
-    while made == 0 or clock() - start < CALIBRATION_S:
+    times, took_s = 1, _seconds(call, 1, synchronize, clock)
+    while took_s < CALIBRATION_S:
+        times *= 2
+        took_s = _seconds(call, times, synchronize, clock)
+    return max(1, ceil(window_s * times / took_s))
+
+
+def _seconds(
+    call: Callable[[], object], times: int, synchronize: Callable[[], None], clock: Callable[[], float]
+) -> float:
+    start = clock()
+    for _ in range(times):
         call()
-        synchronize()
-        made += 1
-    return max(1, ceil(window_s * made / max(clock() - start, 1e-9 * made)))
+    synchronize()
+    return clock() - start
 
 
 def _window(

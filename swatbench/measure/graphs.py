@@ -7,6 +7,7 @@ Source: PyTorch's notes on CUDA semantics, "Whole-network capture".
 """
 
 from collections.abc import Callable
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -64,23 +65,35 @@ class _Captured:
 def _record(call: Callable[[], Tensor]) -> tuple[torch.cuda.CUDAGraph, Tensor]:
     _warm_up(call)
     graph = torch.cuda.CUDAGraph()
+    raised: Exception | None = None
     try:
         with torch.cuda.graph(graph):
-            output = call()
+            try:
+                output = call()
+            except Exception as error:
+                raised = error
+                raise
     except RuntimeError as error:
-        if out_of_memory(error):
-            raise
+        first = raised or error  # Leaving a recording that failed raises an error of its own.
+        if out_of_memory(first):
+            raise first from None
         raise ModelError(
-            f"This model cannot be recorded as a CUDA graph ({first_line(error)}).",
+            f"This model cannot be recorded as a CUDA graph ({first_line(first)}).",
             where="cost.modes",
             fix="Leave `cuda_graph` out of `cost.modes`; what waits for the device cannot be recorded.",
-        ) from error
+        ) from first
     return graph, output
+
+
+@cache
+def _side_stream() -> torch.cuda.Stream:
+    """The stream of all warm-ups: on each one cuBLAS keeps a workspace that torch's allocator handed out."""
+    return torch.cuda.Stream()
 
 
 def _warm_up(call: Callable[[], Tensor]) -> None:
     """Make some calls on a side stream, as recording does."""
-    stream = torch.cuda.Stream()
+    stream = _side_stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
         for _ in range(WARMUP_CALLS):

@@ -40,6 +40,8 @@ WARMUP_SHARE = 0.25
 MIN_SAMPLE_S = 0.002
 """A call shorter than this is repeated until a sample lasts as long."""
 MAX_REPEATS = 1000
+ASK_AGAIN = 1.1
+"""Factor of rounds after which it is asked again whether they are precise enough, since asking takes time."""
 
 Call = Callable[[], object]
 Enough = Callable[[Mapping[str, np.ndarray]], bool]
@@ -137,7 +139,7 @@ def interleave(
         budget_s: Time after which no further round is begun, warm-up included and preparation not;
             `MIN_ROUNDS` are always kept.
         stopwatch: How one sample is timed; by default with `clock`.
-        enough: Asked after each round whether to stop, for precision; it must never look at significance.
+        enough: Asked now and then whether to stop, for precision; it must never look at significance.
         preparation_calls: Times that each call is made before anything else (see `calls.PREPARATION_CALLS`).
         least_warmup_s: Shortest warm-up, in which a card's clocks rise.
         clock: Seconds from any origin, for the budget.
@@ -231,12 +233,15 @@ def _collect(
     timed: _Rounds, max_rounds: int, deadline: float, enough: Enough | None, clock: Callable[[], float]
 ) -> tuple[dict[str, np.ndarray], StoppedBy]:
     rows = [timed.time_one() for _ in range(MIN_ROUNDS)]
+    asked_at = MIN_ROUNDS
     while True:
         seconds = timed.by_name(rows)
         if len(rows) >= max_rounds:
             return seconds, "rounds"
-        if enough is not None and enough(seconds):
-            return seconds, "precision"
+        if enough is not None and len(rows) >= asked_at:
+            asked_at = ceil(ASK_AGAIN * len(rows))
+            if enough(seconds):
+                return seconds, "precision"
         if clock() >= deadline:
             return seconds, "budget"
         rows.append(timed.time_one())

@@ -5,7 +5,7 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +18,7 @@ from swatbench.measure.latency import Elapsed, Stopwatch, wall_stopwatch
 from swatbench.precision import DTYPES as TORCH_DTYPES
 from swatbench.precision import Precision
 from swatbench.spec.cells import Speed
+from swatbench.spec.cost import Mode
 from swatbench.spec.execution import Execution
 
 Device = Literal["cpu", "cuda"]
@@ -117,6 +118,29 @@ def require_compiler(
     else:
         return
     raise MachineError(what, where=where, fix=fix)
+
+
+def require_modes(modes: Iterable[Mode], device: Device) -> None:
+    """Make sure that calls can be made in these modes here.
+
+    Args:
+        modes: How calls are to reach the device.
+        device: Where they run.
+
+    Raises:
+        MachineError: A CUDA graph is asked for on a CPU, or what torch.compile needs is not here.
+    """
+    for mode in modes:
+        if mode == "cuda_graph" and device != "cuda":
+            raise MachineError(
+                "cuda_graph needs a CUDA device.",
+                where="cost.modes",
+                fix="Leave it out of cost.modes (--mode), or measure on a machine with a CUDA device.",
+            )
+        if mode == "compiled":
+            require_compiler(
+                device, where="cost.modes", instead="leave `compiled` out of cost.modes (--mode)"
+            )
 
 
 def _cpu_features(cpuinfo: Path) -> frozenset[str]:

@@ -22,7 +22,7 @@ Source: Linux's proc(5), `clear_refs` and `VmHWM`; glibc's mallopt(3) and malloc
 import ctypes
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.context import BaseContext
@@ -35,12 +35,12 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.nn import functional as F
 
 from swatbench.measure.apart import run_apart
-from swatbench.measure.calls import PREPARATION_CALLS, make_call, optimizer_of, place, random_images
+from swatbench.measure.calls import PREPARATION_CALLS, images_of, make_call, optimizer_of, place
 from swatbench.measure.condition import Condition
 from swatbench.measure.machine import Device, threads
 from swatbench.measure.snapshot import snapshot_where_memory_runs_out
 from swatbench.out_of_memory import free_memory
-from swatbench.precision import autocast
+from swatbench.precision import DTYPES, autocast
 from swatbench.processes import Say
 from swatbench.spec.cost import Protocol
 from swatbench.store.cost import Memory
@@ -70,7 +70,7 @@ def measure_memory(
     condition: Condition,
     protocol: Protocol,
     start: BaseContext | None = None,
-    timeout_s: float | None = 600.0,
+    timeout_s: float | None = 1800.0,
     snapshot: Path | None = None,
 ) -> Memory:
     """Measure the peak memory of inference or of training steps, and its parts, in a new process.
@@ -139,13 +139,13 @@ def _rehearse(task: _Task) -> dict[str, int]:
 
 
 def _training_parts(model: nn.Module, at: Condition) -> dict[str, int]:
-    images = random_images(at.input_shape, at.device)
+    images = images_of(at)
     labels = torch.arange(at.batch_size, device=at.device) % at.num_classes
     optimizer = optimizer_of(model)
     forward = torch.compile(model, dynamic=False) if at.mode == "compiled" else model
     saved: dict[int, int] = {}
-    own = [*model.parameters(), *model.buffers(), images, labels]
-    with _saved_by(saved, own=own), autocast(at.device, at.precision):
+    kept = _saved_by(saved, weights=[*model.parameters(), *model.buffers()], given=[images, labels], at=at)
+    with kept, autocast(at.device, at.precision):
         loss = F.cross_entropy(forward(images), labels)
     loss.backward()
     gradients = _bytes(p.grad for p in model.parameters() if p.grad is not None)
@@ -158,18 +158,32 @@ def _training_parts(model: nn.Module, at: Condition) -> dict[str, int]:
     }
 
 
-def _saved_by(found: dict[int, int], *, own: Iterable[Tensor]) -> saved_tensors_hooks:
-    """Note in `found` the storages that autograd keeps from forward passes, less those of `own`."""
-    known = {tensor.untyped_storage().data_ptr() for tensor in own}
+def _saved_by(
+    found: dict[int, int], *, weights: Sequence[Tensor], given: Sequence[Tensor], at: Condition
+) -> saved_tensors_hooks:
+    """Note in `found` what storages autograd keeps, less weights, autocast's copies of them, and `given`."""
+    known = {tensor.untyped_storage().data_ptr() for tensor in [*weights, *given]}
+    low = DTYPES[at.precision] if at.precision != "fp32" else None
+    copies = {_values(one.detach().to(low)) for one in weights if low and one.dtype == torch.float32}
 
     def pack(tensor: Tensor) -> Tensor:
         # All of them stay until the backward pass, so no address comes twice.
         storage = tensor.untyped_storage()
-        if storage.data_ptr() not in known:
-            found[storage.data_ptr()] = storage.nbytes()
+        where = storage.data_ptr()
+        if where not in known and where not in found:
+            if tensor.dtype == low and _values(tensor) in copies:
+                known.add(where)
+            else:
+                found[where] = storage.nbytes()
         return tensor.detach()  # An operator's output would hold itself.
 
     return saved_tensors_hooks(pack, lambda tensor: tensor)
+
+
+def _values(tensor: Tensor) -> tuple[int, ...]:
+    """What tells a tensor of a 16-bit type by its values in any order, as a transposed one is the same."""
+    bits = tensor.detach().view(torch.int16)
+    return bits.numel(), int(bits.sum(dtype=torch.int64)), int((bits >> 8).sum(dtype=torch.int64))
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:

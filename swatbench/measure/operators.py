@@ -11,11 +11,12 @@ Source: fvcore 0.1.5 (`fvcore.nn.flop_count`, `fvcore.nn.activation_count`).
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from math import prod
 from typing import Any
 
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from swatbench.errors import ModelError
 
@@ -55,6 +56,51 @@ _ELEMENT_WISE = ("bucketize", "dropout", "feature_dropout", "glu", "hardswish", 
 _NOT_MULTIPLIED = frozenset({*_CREATE, *_MOVE, *_REDUCE, *_POOL, *_ELEMENT_WISE})
 """Operators of aten that only move, reduce, pool or create, beside those that fvcore ignores."""
 
+_PRODUCTS = re.compile(
+    "|".join(
+        (
+            r"\w*mm(_\w+)?|\w*matmul\w*|(?!_?upsample)\w*linear\w*",
+            r"\w*conv(olution|\d|_)\w*",
+            r"\w*attention\w*|_transformer_encoder_layer_fwd",
+            r"mv|addmv|dot|vdot|addr|_(cdist|pdist)_\w+|_euclidean_dist",
+            # A fused cell works element by element on products that were made before.
+            r"(?!_thnn)\w*(rnn|lstm|gru)(_\w+)?",
+            r"_fft_\w+",
+            r"_?linalg_(?!cross|vector_norm|_)\w+|_?cholesky_\w+|geqrf|ormqr|triangular_solve|_spsolve",
+        )
+    )
+)
+"""Operators of aten that multiply and add; torch's counter takes those that it has no formula for as free."""
+
+_NAMESPACES = frozenset({"aten", "prim", "prims", "profiler"})
+"""torch's own namespaces; an operator that is in none of them may hold any product."""
+
+
+class RefuseUncounted(TorchDispatchMode):
+    """Refuses operators that multiply and add and that torch's counter would take for free.
+
+    Args:
+        counted: Operators that the counter has a formula for.
+    """
+
+    def __init__(self, counted: Container[Any]) -> None:
+        super().__init__()
+        self._counted = counted
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Run an operator.
+
+        Raises:
+            ModelError: It may hold a product that is not counted.
+        """
+        name = func.overloadpacket.__name__
+        free = func.namespace in _NAMESPACES and not _PRODUCTS.fullmatch(name.removesuffix("_"))
+        if not free and func.overloadpacket not in self._counted:
+            raise _unknown([f"{func.namespace}::{name}"])
+        return func(*args, **(kwargs or {}))
+
 
 def handles() -> dict[str, Handle]:
     """Handles of all operators that are not fvcore's own, or that also put out activations."""
@@ -85,10 +131,14 @@ def refuse_unknown(operators: Iterable[str]) -> None:
     """
     unknown = sorted(name for name in operators if not _costs_nothing(name))
     if unknown:
-        raise ModelError(
-            f"Operators that no counter knows: {', '.join(unknown)}.",
-            fix="Use torch's own operators, or teach swatbench.measure.operators what these cost.",
-        )
+        raise _unknown(unknown)
+
+
+def _unknown(operators: list[str]) -> ModelError:
+    return ModelError(
+        f"Operators that no counter knows: {', '.join(operators)}.",
+        fix="Use torch's own operators, or teach swatbench.measure.operators what these cost.",
+    )
 
 
 def _costs_nothing(operator: str) -> bool:

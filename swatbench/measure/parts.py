@@ -13,14 +13,18 @@ _PARTS = (
     ("tokenization", r"patch_embed\w*|stem\w*|conv_stem|tokenizer|pos_embed|pos_drop|cls_token"),
     ("merging", r"downsample\w*|merging|reduction"),
     ("channel mixing", r"mlp|mlp_channels|ffn|convffn|feed_forward"),
+    # Before token mixing, one of whose names begins like that of pooling by attention.
+    ("head", r"head\w*|classifier|fc|fc_norm|norm_head|global_pool|attn_pool"),
     (
         "token mixing",
         r"attn\w*|attention\w*|self_attn|mlp_tokens|linear_tokens|token_mix\w*|mixer|rel_pos\w*",
     ),
-    ("head", r"head\w*|classifier|fc|fc_norm|norm_head|global_pool|attn_pool"),
     ("norms and skips", r"norm\w*|ls\d?|layer_scale\w*|drop_path\w*"),
 )
-"""Part and names of modules that belong to it; of a path, its first module that is named here decides."""
+"""Part and names of modules that belong to it; of a path, its first module that is named here decides.
+
+Of the parts that have a name the first holds.
+"""
 _LATER_STAGES = re.compile(r"patch_embeds\.[1-9]")
 """What merges tokens in VAN, whose tokenizer is the first of these."""
 

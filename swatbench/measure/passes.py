@@ -14,6 +14,7 @@ from typing import TypeVar
 import torch
 from torch import nn
 
+from swatbench.errors import ModelError, first_line
 from swatbench.measure.apart import run_apart
 from swatbench.measure.breakdown import break_down
 from swatbench.measure.calls import PREPARATION_CALLS, Call, make_call
@@ -26,6 +27,7 @@ from swatbench.measure.machine import Device, stopwatch, synchronizer
 from swatbench.measure.machine import threads as cpu_threads
 from swatbench.measure.memory import measure_memory
 from swatbench.measure.roofline import measure_peaks
+from swatbench.out_of_memory import out_of_memory
 from swatbench.processes import Say
 from swatbench.spec.cost import Cost, Protocol
 from swatbench.store.cost import LargestBatch, Memory, Peaks, Spent
@@ -118,11 +120,16 @@ class Bench:
     def time(self, protocol: Protocol, batch_size: int) -> Samples:
         """Seconds of each arm's calls and of the reference's twin, interleaved."""
         self.on_stage(f"time {', '.join(self.arms)}, {protocol}, batch {batch_size}")
-        reference = next(iter(self.arms.values()))
         with cpu_threads(self.condition.threads):
-            calls = self._calls({**self.arms, TWIN: reference}, protocol, batch_size)
-            samples = interleave(
-                calls,
+            samples = self._time(protocol, batch_size)
+        self._forget()
+        return samples
+
+    def _time(self, protocol: Protocol, batch_size: int) -> Samples:
+        builds = {**self.arms, TWIN: next(iter(self.arms.values()))}
+        try:
+            return interleave(
+                self._calls(builds, protocol, batch_size),
                 order_seed=self.order_seed,
                 max_rounds=self.cost.max_rounds,
                 budget_s=self.cost.budget_s,
@@ -131,8 +138,13 @@ class Bench:
                 preparation_calls=PREPARATION_CALLS[self.condition.mode],
                 least_warmup_s=LEAST_WARMUP_S[self.condition.device],
             )
-        self._forget()
-        return samples
+        except (RuntimeError, ValueError) as error:
+            if out_of_memory(error):
+                raise
+            raise ModelError(
+                f"A call cannot be made ({protocol}, batch {batch_size}): {first_line(error)}",
+                fix="Choose other batches (--batch, --sweep; cost.batch_size, cost.sweep) or --no-training.",
+            ) from error
 
     def energy(self, protocol: Protocol, joules: Callable[[], float]) -> dict[str, tuple[float, ...]]:
         """Joules per image of each arm, one number a window.

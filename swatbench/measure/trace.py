@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from swatbench.errors import StoreError
+from swatbench.store.refusal import refused
 
 if TYPE_CHECKING:
     from torch.profiler import profile
@@ -51,18 +52,29 @@ def write_traces(
 
     Returns:
         The file for Perfetto and that for TensorBoard.
+
+    Raises:
+        StoreError: They cannot be written.
     """
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "model"
     recorded = folder / "perfetto" / f"{name}.json"
-    run = folder / "tensorboard" / name
+    copy = folder / "tensorboard" / name / f"swatbench.{round(clock() * 1000)}{_SUFFIX}"
+    try:
+        _write(profiler, recorded, copy)
+    except OSError as error:
+        raise refused(error, Path(error.filename or recorded), "written") from error
+    return recorded, copy
+
+
+def _write(profiler: "profile", recorded: Path, copy: Path) -> None:
+    """Write both files in place of those of an earlier run."""
+    run = copy.parent
     for parent in (recorded.parent, run):
         parent.mkdir(parents=True, exist_ok=True)
     for earlier in run.glob(f"*{_SUFFIX}"):
         earlier.unlink()
     profiler.export_chrome_trace(str(recorded))
-    copy = run / f"swatbench.{round(clock() * 1000)}{_SUFFIX}"
     for_tensorboard(recorded, copy)
-    return recorded, copy
 
 
 def for_tensorboard(recorded: Path, copy: Path) -> None:
@@ -85,8 +97,9 @@ def for_tensorboard(recorded: Path, copy: Path) -> None:
 
 
 def recordings(folder: Path) -> tuple[Path, ...]:
-    """Traces for Perfetto in a folder and below."""
-    return tuple(sorted(folder.rglob("perfetto/*.json")))
+    """Traces for Perfetto in a folder and below, which may be the one that they lie in."""
+    found = (path for path in folder.rglob("*.json") if path.absolute().parent.name == "perfetto")
+    return tuple(sorted(found))
 
 
 def runs(folder: Path) -> tuple[Path, ...]:

@@ -57,7 +57,8 @@ def moved_bytes(build: Callable[[], nn.Module], condition: Condition, *, trainin
     """Bytes that one forward pass on the whole batch moves; in training, with its backward pass.
 
     Autocast is that of `condition.precision`, and casts are counted as the operators that they are. A
-    gather (`index`, `embedding`) counts its whole source. No optimizer step is counted.
+    gather (`index`, `embedding`) counts its whole source. No optimizer step is counted. torch's fast path
+    for whole layers of transformers is off in inference, as it has no stand-ins: they count step by step.
 
     Args:
         build: Makes the model on the CPU.
@@ -72,10 +73,8 @@ def moved_bytes(build: Callable[[], nn.Module], condition: Condition, *, trainin
     model = build().train(training)
     if channels_last:
         model.to(memory_format=layout)
-    if not training:
-        # Where parameters are trainable, torch's modules keep off fused paths that have no stand-ins.
-        model.requires_grad_(True)
-    with runs_without_values(), FakeTensorMode(allow_non_fake_inputs=True), torch.enable_grad():
+    gradients = torch.enable_grad() if training else _inference()
+    with runs_without_values(), FakeTensorMode(allow_non_fake_inputs=True), gradients:
         _lose_values(model, condition.device)
         images = torch.empty(condition.input_shape, device=condition.device, memory_format=layout)
         labels = torch.empty(condition.batch_size, device=condition.device, dtype=torch.int64)
@@ -117,6 +116,18 @@ def runs_without_values() -> Iterator[None]:
             fix="Its work must follow from shapes, not values, and its tensors be parameters or buffers; "
             "batch norm over single values trains only on a larger batch.",
         ) from error
+
+
+@contextmanager
+def _inference() -> Iterator[None]:
+    """Keep no graph, as a call in inference: the choice of a fused kernel depends on who wants a gradient."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
 
 
 def _lose_values(model: nn.Module, device: str) -> None:

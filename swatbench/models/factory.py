@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import sys
+import sysconfig
 import traceback
 from collections.abc import Callable
 from contextlib import redirect_stdout
@@ -18,7 +19,14 @@ from swatbench.errors import ModelError, SwatbenchError, first_line
 from swatbench.spec.catalog import suggest
 
 FORM = "Write package.module:factory, as Python imports it, such as nets:small."
+SOURCES = ("hf-hub:", "hf_hub:", "local-dir:")
+"""Beginnings by which timm knows models that are not in its registry, and which name no factory."""
 _DEFAULT_SIZE = (3, 224, 224)
+
+
+def is_factory(name: str) -> bool:
+    """Whether a model's name is that of a factory in a user's code."""
+    return ":" in name and not name.startswith(SOURCES)
 
 
 def make_model(name: str, *, seed: int = 0) -> nn.Module:
@@ -147,9 +155,23 @@ def _run(factory: Callable[[], object], name: str, what: str) -> object:
 
 def _failed(error: BaseException, name: str, what: str) -> ModelError:
     """What went wrong in a user's code, and in which line of which file."""
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    place = f" ({Path(last.filename).name}, line {last.lineno})"
-    return ModelError(f"{what} {type(error).__name__}: {reason(error)}{place}.", where=name)
+    return ModelError(f"{what} {type(error).__name__}: {reason(error)}{_place(error)}.", where=name)
+
+
+def _place(error: BaseException) -> str:
+    """The last line of the user's own that led to an error, also where a library raised it."""
+    if isinstance(error, SyntaxError) and error.lineno is not None:
+        return ""  # What it says ends with its own file and line.
+    frames = [one for one in traceback.extract_tb(error.__traceback__) if one.filename != __file__]
+    frames = [one for one in frames if not _is_library(one.filename)] or frames
+    return f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+
+
+def _is_library(filename: str) -> bool:
+    """Whether a file is Python's own or an installed package's; Python's frozen modules have no file."""
+    parts = Path(filename).parts
+    installed = "site-packages" in parts or "dist-packages" in parts
+    return installed or filename.startswith(("<frozen ", sysconfig.get_path("stdlib")))
 
 
 def _module_on_cpu(made: object, name: str) -> nn.Module:

@@ -4,7 +4,8 @@ Shapes: images (B, C, H, W), logits (B, classes). Weights are drawn at random, a
 not depend on them.
 """
 
-from collections.abc import Callable, Mapping
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -19,13 +20,14 @@ from timm.models import resolve_model_input_args
 from torch import nn
 
 from swatbench.errors import MachineError, ModelError
+from swatbench.models import factory
 from swatbench.models.build import create_model
-from swatbench.models.factory import FORM, import_module, make_model, own_size, reason, require_new
-from swatbench.models.logits import UNFIT, classes_of, unfit
+from swatbench.models.factory import FORM, is_factory, make_model, reason
+from swatbench.models.logits import UNFIT, classes_of, created
 from swatbench.spec.catalog import ARMS, PAIRS, arms_of, find_model, model_name, parts_of, suggest
 
-SOURCES = ("hf-hub:", "hf_hub:", "local-dir:")
-"""Beginnings by which timm knows models that are not in its registry."""
+LOCAL = "local-dir:"
+"""Before a folder that holds a model's configuration."""
 USUAL_CLASSES = 1000
 """Classes of a model that states none, as one that was made for features alone."""
 
@@ -40,7 +42,9 @@ class NamedModel:
     """A model that was found by its name, and that gives logits for images of this size.
 
     Attributes:
-        name: What it was asked for by, and what `build_named` takes.
+        name: What it is recorded by, and what `build_named` takes: what it was asked for by, or of a folder
+            its last part with the first digits of its configuration's SHA-256.
+        place: The folder, which `build_named` needs besides; None for a model from elsewhere.
         pair: The catalogue's row, whole; of a model from elsewhere a short name and its images' height.
         arm: The arm of that pair; of a model from elsewhere its short name, which holds no folder.
         parts: Parts of SWAT that the arm applies.
@@ -51,6 +55,7 @@ class NamedModel:
     """
 
     name: str
+    place: str | None
     pair: dict[str, Any]
     arm: str
     parts: tuple[str, ...]
@@ -86,7 +91,7 @@ def find_named(
         fused_attention=False,
         input_size=input_size,
     )
-    given = classes_of(build, name, input_size)
+    given = classes_of(build, name, input_size, whole_patches=input_size != own)
     if num_classes not in (None, given):
         raise ModelError(
             f"It tells {given} classes apart, and not the {num_classes} that were asked for.",
@@ -94,8 +99,10 @@ def find_named(
             fix=f"Ask for {given}, or make it with {num_classes}.",
         )
     pair, arm, parts = _row(name, input_size)
+    recorded, place = _recorded(name)
     return NamedModel(
-        name=name,
+        name=recorded,
+        place=place,
         pair=pair,
         arm=arm,
         parts=parts,
@@ -107,35 +114,42 @@ def find_named(
 
 
 def build_named(
-    name: str, *, num_classes: int, seed: int, fused_attention: bool, input_size: tuple[int, int, int]
+    name: str,
+    *,
+    num_classes: int,
+    seed: int,
+    fused_attention: bool,
+    input_size: tuple[int, int, int],
+    place: str | None = None,
 ) -> nn.Module:
     """Build a model that `find_named` has found, on the CPU in float32 with weights drawn at random.
 
     A model of the catalogue keeps the kernels of the size that it is designed for, whatever images it takes.
 
     Args:
-        name: As `find_named` takes it.
+        name: As `find_named` takes it, or as it names what it has found.
         num_classes: Size of the classifier; a factory decides for itself.
         seed: Seed of the initial values.
         fused_attention: Whether timm's attention calls the fused kernel.
         input_size: C, H and W of the images.
+        place: The folder that holds its configuration, where the name does not say it.
 
     Raises:
         ModelError: The model cannot be made, or does not take images of that size.
         MachineError: The Hub cannot be reached.
     """
     set_fused_attn(fused_attention)
-    if _is_factory(name):
+    if is_factory(name):
         return make_model(name, seed=seed)
     torch.manual_seed(seed)
     if name in _CATALOGUE:
         pair, arm = find_model(name)
         create = partial(create_model, pair.as_dict(), parts_of(pair, arm), img_size=input_size[1:])
-        return _created(create, name, input_size, num_classes)
-    arguments = _timm_arguments(name)
+        return created(create, name, input_size, num_classes)
+    arguments = _timm_arguments(name, place)
     if _own_size_of(arguments) != input_size:
-        arguments = _timm_arguments(name, img_size=input_size[1:])
-    return _created(partial(timm.create_model, **arguments), name, input_size, num_classes)
+        arguments = _timm_arguments(name, place, img_size=input_size[1:])
+    return created(partial(timm.create_model, **arguments), name, input_size, num_classes)
 
 
 def import_code(name: str) -> None:
@@ -147,12 +161,8 @@ def import_code(name: str) -> None:
     Raises:
         ModelError: There is no such module, or its code fails.
     """
-    if _is_factory(name):
-        import_module(name)
-
-
-def _is_factory(name: str) -> bool:
-    return ":" in name and not name.startswith(SOURCES)
+    if is_factory(name):
+        factory.import_module(name)
 
 
 def _made_for(name: str) -> tuple[tuple[int, int, int], int | None]:
@@ -160,10 +170,10 @@ def _made_for(name: str) -> tuple[tuple[int, int, int], int | None]:
     if name in _CATALOGUE:
         pair, _ = find_model(name)
         return (3, pair.img_size, pair.img_size), pair.num_classes
-    if _is_factory(name):
+    if is_factory(name):
         model = make_model(name)
-        require_new(model, make_model(name), name)
-        return own_size(model), None
+        factory.require_new(model, make_model(name), name)
+        return factory.own_size(model), None
     arguments = _timm_arguments(name)
     return _own_size_of(arguments), arguments["pretrained_cfg"].get("num_classes")
 
@@ -178,22 +188,33 @@ def _row(name: str, input_size: tuple[int, int, int]) -> tuple[dict[str, Any], s
 
 def _label(name: str) -> str:
     """A short name without folders, which may name their user; a slash would part the names of arrays."""
-    if not name.startswith(SOURCES):
+    if is_factory(name) or ":" not in name:
         return name
-    source, _, place = name.partition(":")
-    return Path(place).resolve().name if source == "local-dir" else place.rpartition("/")[2]
+    if name.startswith(LOCAL):
+        return Path(name.removeprefix(LOCAL)).resolve().name
+    return name.rpartition("/")[2]
 
 
-def _timm_arguments(name: str, **wanted: Any) -> dict[str, Any]:
+def _recorded(name: str) -> tuple[str, str | None]:
+    """The name that a record keeps, and the folder of a model that is in one."""
+    if not name.startswith(LOCAL):
+        return name, None
+    place = Path(name.removeprefix(LOCAL)).resolve()
+    digest = hashlib.sha256((place / "config.json").read_bytes()).hexdigest()
+    return f"{LOCAL}{_label(name)}@{digest[:10]}", str(place)
+
+
+def _timm_arguments(name: str, place: str | None = None, **wanted: Any) -> dict[str, Any]:
     """What `timm.create_model` takes for a model, its `pretrained_cfg` and saved arguments among it."""
-    if not name.startswith(SOURCES):
+    if ":" not in name:
         _require_registered(name)
     try:
-        return resolve_model_input_args(name, wanted)
+        return resolve_model_input_args(name if place is None else f"{LOCAL}{place}", wanted)
     except OSError as error:
-        if name.startswith("local-dir:"):
+        if name.startswith(LOCAL):
+            what = f"The folder cannot be read: {error.strerror or 'it holds no config.json'}."
             fix = "Name a folder with a config.json, as timm saves models."
-            raise ModelError(f"The folder cannot be read: {reason(error)}.", where=name, fix=fix) from error
+            raise ModelError(what, where=name, fix=fix) from error
         raise MachineError(
             f"The Hub gives no model {name!r}: {reason(error)}.",
             fix="Look at the id and at the network; or fetch it elsewhere and name its folder (local-dir:).",
@@ -226,12 +247,3 @@ def _own_size_of(arguments: Mapping[str, Any]) -> tuple[int, int, int]:
     channels, height, width = arguments["pretrained_cfg"].get("input_size") or (3, 224, 224)
     size = arguments.get("img_size", (height, width))
     return (channels, size, size) if isinstance(size, int) else (channels, *size)
-
-
-def _created(
-    create: Callable[..., nn.Module], name: str, input_size: tuple[int, int, int], num_classes: int
-) -> nn.Module:
-    try:
-        return create(num_classes=num_classes)
-    except UNFIT as error:
-        raise unfit(name, input_size, error) from error

@@ -12,10 +12,10 @@ from swatbench.report.canvas import INK, PAPER, RULE, SERIES, Drawing, Shade, dr
 from swatbench.report.comparison import PairRuns
 from swatbench.report.conditions import CALLS
 from swatbench.report.modules import part_rank
+from swatbench.report.profiled import Profiled, pairings
 from swatbench.report.section import Section
-from swatbench.report.spent import rows_of, seconds_by_part, step_s
+from swatbench.report.spent import seconds_by_part
 from swatbench.spec.cost import Protocol
-from swatbench.store.cost import Spent
 
 _COLOURS = (SERIES[2], SERIES[6], SERIES[1], SERIES[5], SERIES[7], SERIES[3], RULE, INK)
 """One colour for each of `PARTS`, and the last for parts that are none of them.
@@ -62,28 +62,28 @@ def breakdown_bars(section: Section, shades: Mapping[str, Shade], suffix: str) -
         lambda axes: _paint(axes, bars, parts),
         legend=[_key(part) for part in parts],
         title="Where the time goes.",
-        caption="Time of each part in one call, in % of the reference's whole call, by torch.profiler, one "
-        "process per arm. The profiler slows short operators, so shares, not times, are to be believed.",
+        caption="Time of each part in one call, in % of the reference's whole call, by torch.profiler. "
+        "Profiles that were disturbed are left out.",
         alt="Shares of time: " + "; ".join(map(_spoken, bars)),
         height_in=0.9 + 0.42 * len(bars),
     )
 
 
 def _bars(runs: PairRuns) -> Iterator[Bar]:
-    if runs.measured is None:
-        return
-    result, spent = runs.measured.result, runs.measured.stored.breakdown()
-    arms = sorted((cost.arm for cost in result.arms), key=lambda arm: arm != result.reference)
+    """The arms of each protocol whose profiles may be read, the reference first."""
+    found = (
+        [pairing for pairing in pairings(runs.measured) if not pairing.disturbance] if runs.measured else []
+    )
     for protocol in get_args(Protocol):
-        rows = {arm: rows_of(spent, arm=arm, protocol=protocol) for arm in arms}
-        whole_s = step_s(rows[result.reference])
-        if whole_s > 0:
-            yield from (_bar(runs.pair, arm, protocol, rows[arm], whole_s) for arm in arms if rows[arm])
+        read = [pairing for pairing in found if pairing.protocol == protocol]
+        first = [pairing.reference for pairing in read[:1] if pairing.reference]
+        sides = [*first, *(pairing.own for pairing in read)]
+        yield from (_bar(runs.pair, side, protocol, sides[0].step_s) for side in sides)
 
 
-def _bar(pair: str, arm: str, protocol: Protocol, rows: Sequence[Spent], whole_s: float) -> Bar:
-    percents = {part: 100 * seconds / whole_s for part, seconds in seconds_by_part(rows).items()}
-    return Bar(pair=pair, arm=arm, protocol=protocol, percents=percents)
+def _bar(pair: str, side: Profiled, protocol: Protocol, whole_s: float) -> Bar:
+    percents = {part: 100 * seconds / whole_s for part, seconds in seconds_by_part(side.rows).items()}
+    return Bar(pair=pair, arm=side.arm, protocol=protocol, percents=percents)
 
 
 def _colour(part: str) -> str:

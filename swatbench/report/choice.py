@@ -51,7 +51,8 @@ def choose(found: WellFormed, failed: Sequence[Stored], asked: Asked | None) -> 
         found: Its finished records.
         failed: Its failed cells.
         asked: What its last run asked for: those cells are shown and no others. Where None, the configuration
-            of the newest record of each pair and arm is shown, and every failure.
+            of the newest record of each pair and arm is shown, of costs the newest in each condition and at
+            each batch and input size, and every failure.
     """
     return _newest(found, failed) if asked is None else _asked(found, failed, asked)
 
@@ -77,7 +78,7 @@ def _newest(found: WellFormed, failed: Sequence[Stored]) -> Chosen:
     orphans = [test for test in found.tested if test.cell.weights in gone]
     left = [test for test in found.tested if test.cell.weights not in gone]
     old_tests = _older([(test, (test.pair, test.cell.arm, test.test, _origin(test))) for test in left])
-    old_costs = _older([(cost, (cost.pair, cost.condition)) for cost in found.measured])
+    old_costs = [cost for cost in found.measured if any(_replaces(other, cost) for other in found.measured)]
     older = [item.stored for item in (*old_runs, *orphans, *old_tests, *old_costs)]
     folders = {stored.folder for stored in older}
     return Chosen(
@@ -85,6 +86,26 @@ def _newest(found: WellFormed, failed: Sequence[Stored]) -> Chosen:
         failed=tuple(failed),
         left_out=tuple(LeftOut(stored=stored, why=OLDER) for stored in older),
     )
+
+
+def _replaces(newer: Measured, older: Measured) -> bool:
+    """Whether a measurement holds all arms of an older one that was taken at the same.
+
+    One of fewer arms replaces nothing: it would take a comparison away.
+    """
+    return (
+        _moment(newer) > _moment(older)
+        and _taken_at(newer) == _taken_at(older)
+        and older.cell.arms.keys() <= newer.cell.arms.keys()
+    )
+
+
+def _moment(item: Trained | Tested | Measured) -> tuple[str, str]:
+    return item.stored.record.started_at, item.configuration
+
+
+def _taken_at(cost: Measured) -> Hashable:
+    return cost.pair, cost.condition, cost.result.batch_size, cost.result.input_size
 
 
 def _origin(test: Tested) -> str | None:
@@ -97,8 +118,5 @@ def _older(keyed: list[tuple[ItemT, Hashable]]) -> list[ItemT]:
     groups: dict[Hashable, list[ItemT]] = defaultdict(list)
     for item, key in keyed:
         groups[key].append(item)
-    current = {
-        key: max(group, key=lambda item: (item.stored.record.started_at, item.configuration)).configuration
-        for key, group in groups.items()
-    }
+    current = {key: max(group, key=_moment).configuration for key, group in groups.items()}
     return [item for item, key in keyed if item.configuration != current[key]]

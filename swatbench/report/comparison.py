@@ -1,9 +1,11 @@
 """Records → comparisons: each arm of a pair against its reference, and which were refused and why."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from swatbench.report.accuracy import Accuracy, answers_of, difference
 from swatbench.report.agreement import disagreements
+from swatbench.report.conditions import setting_of
 from swatbench.report.ratios import CostRatios, cost_ratios
 from swatbench.report.selection import Measured, Tested, Trained
 from swatbench.report.versions import unlike_versions
@@ -40,8 +42,9 @@ class Comparison:
         arm: The arm.
         reference: The arm that it is compared with.
         accuracy: Difference in accuracy, or None where no seed could be compared.
-        cost: Ratios of cost in the condition that accuracy is set against, or None where none was measured.
-        further_costs: Those in further conditions.
+        cost: Ratios of cost in the condition that accuracy is set against, or in the next one that has the
+            arm, or None.
+        further_costs: Those of further measurements.
     """
 
     pair: str
@@ -53,7 +56,7 @@ class Comparison:
 
     @property
     def costs(self) -> tuple[CostRatios, ...]:
-        """Ratios of cost in every condition."""
+        """Ratios of cost of every measurement."""
         return (*((self.cost,) if self.cost else ()), *self.further_costs)
 
 
@@ -66,8 +69,8 @@ class PairRuns:
         reference: Arm that the others are compared with, or None where it has no record.
         arms: Arms with a record, the reference first.
         trained: Training runs.
-        conditions: Cost measurements, one for each condition; the first is the one that accuracy is set
-            against.
+        conditions: Cost measurements, of as many arms, conditions and batch sizes as there are; the first, of
+            the most arms, is the one that accuracy is set against.
         tested: Trained models on further test sets.
     """
 
@@ -97,27 +100,33 @@ class PairRuns:
 
 
 def compare(runs: PairRuns) -> tuple[tuple[Comparison, ...], tuple[Refusal, ...]]:
-    """Compare every arm of a pair with its reference."""
-    comparisons: list[Comparison] = []
+    """Compare every arm of a pair with its reference.
+
+    A cost measurement with a reference of its own is compared by that one, apart from accuracy.
+    """
     refusals: list[Refusal] = []
-    for arm in runs.arms:
-        if arm == runs.reference:
-            continue
-        accuracy = _accuracy(runs, arm, refusals)
-        costs = _costs(runs, arm, refusals)
-        if runs.reference is not None and (accuracy or any(costs)):
+    found = [item for arm in runs.arms for item in _of_arm(runs, arm, refusals)]
+    return tuple(found), tuple(refusals)
+
+
+def _of_arm(runs: PairRuns, arm: str, refusals: list[Refusal]) -> Iterator[Comparison]:
+    accuracy = None if arm == runs.reference else _accuracy(runs, arm, refusals)
+    if runs.reference is None:
+        return
+    references = dict.fromkeys((runs.reference, *(item.result.reference for item in runs.conditions)))
+    for reference in references:
+        of_runs = reference == runs.reference
+        costs = () if arm == reference else _costs(runs, arm, reference, refusals)
+        if costs or (of_runs and accuracy):
             cost, *further = costs or (None,)
-            comparisons.append(
-                Comparison(
-                    pair=runs.pair,
-                    arm=arm,
-                    reference=runs.reference,
-                    accuracy=accuracy,
-                    cost=cost,
-                    further_costs=tuple(item for item in further if item),
-                )
+            yield Comparison(
+                pair=runs.pair,
+                arm=arm,
+                reference=reference,
+                accuracy=accuracy if of_runs else None,
+                cost=cost,
+                further_costs=tuple(item for item in further if item),
             )
-    return tuple(comparisons), tuple(refusals)
 
 
 def _accuracy(runs: PairRuns, arm: str, refusals: list[Refusal]) -> Accuracy | None:
@@ -149,15 +158,24 @@ def _why_not(reference: Trained | None, arm: Trained | None, name: str | None) -
     return "; ".join(disagreements(reference, arm)) or None
 
 
-def _costs(runs: PairRuns, arm: str, refusals: list[Refusal]) -> tuple[CostRatios | None, ...]:
-    """Ratios of cost, one entry a condition; arms of unlike conditions are never compared."""
-    found: list[CostRatios | None] = []
-    for measured in runs.conditions:
-        ratios, unusable = cost_ratios(measured, arm, runs.reference)
-        where = f" in {measured.condition}" if len(runs.conditions) > 1 else ""
+def _costs(runs: PairRuns, arm: str, reference: str, refusals: list[Refusal]) -> tuple[CostRatios, ...]:
+    """Ratios of cost to this reference, one entry a measurement; arms of unlike ones are never compared."""
+    found: list[CostRatios] = []
+    for measured in (item for item in runs.conditions if item.result.reference == reference):
+        ratios, unusable = cost_ratios(measured, arm, reference)
+        where = _where(runs, measured)
         refusals += [
             Refusal(pair=runs.pair, arm=arm, seed=None, what=f"{item.what}{where}", why=item.why)
             for item in unusable
         ]
-        found.append(ratios)
+        found += [ratios] if ratios else []
     return tuple(found)
+
+
+def _where(runs: PairRuns, measured: Measured) -> str:
+    """Which of several measurements it is."""
+    others = [item.condition for item in runs.conditions if item is not measured]
+    if not others:
+        return ""
+    told = setting_of(measured.result) if measured.condition in others else measured.condition
+    return f" in {told}"

@@ -15,6 +15,11 @@ MODES: Mapping[Mode, str] = {"eager": "eager", "compiled": "compiled", "cuda_gra
 """Mode → its name in words, in the order of reports."""
 LAYOUTS: Mapping[Layout, str] = {"contiguous": "", "channels_last": "channels last"}
 """Memory layout → its name in words; the usual one goes without saying."""
+MEMORY_KINDS: Mapping[str, str] = {
+    "resident growth": "growth of the peak resident set of a fresh process",
+    "allocated": "peak bytes allocated by torch on the device",
+}
+"""What memory is measured as → that in words."""
 CALLS: Mapping[Protocol, str] = {"inference": "forward pass", "training": "training step"}
 """Protocol → what one call of it is."""
 
@@ -88,8 +93,8 @@ def setting_of(result: CostResult, *, without_condition: bool = False) -> str:
         result: The measurement.
         without_condition: Leave out precision, mode and layout, which stand beside it.
     """
-    said = [f"batch {result.batch_size}", _pixels(result)]
-    said += [] if without_condition else [result.dtype]
+    said = [f"batch {result.batch_size} of {input_of(result)}"]
+    said += [] if without_condition else [precision_of(result)]
     said += [result.device, words.count(result.threads, "thread")]
     # Where nothing else was asked for, neither mode nor layout is a word worth reading.
     return ", ".join(said if without_condition or is_plain(result) else [*said, *_asked_for(result)])
@@ -103,6 +108,31 @@ def condition_columns(rows: Sequence[Mapping[str, Any]]) -> tuple[Column, ...]:
     """
     several = len({row["condition"] for row in rows}) > 1
     return (Column(name="condition", title="Condition"),) if several else ()
+
+
+def input_of(result: CostResult) -> str:
+    """Height and width of the images in pixels, and channels before them where there are not three."""
+    return " × ".join(map(str, result.input_size[result.input_size[0] == 3 :]))
+
+
+def input_columns(rows: Sequence[Mapping[str, Any]]) -> tuple[Column, ...]:
+    """The column that tells sizes of the input apart, where rows are of several.
+
+    Args:
+        rows: Rows with an `input`.
+    """
+    several = len({row["input"] for row in rows}) > 1
+    return (Column(name="input", title="Input"),) if several else ()
+
+
+def input_note(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The size of the input, for the note of a table that has no column for it.
+
+    Args:
+        rows: Rows with an `input`.
+    """
+    sizes = {row["input"] for row in rows}
+    return f"The input is {sizes.pop()} pixels." if len(sizes) == 1 else ""
 
 
 def filled(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) -> tuple[Column, ...]:
@@ -131,8 +161,3 @@ def _swept(cost: ArmCost) -> Iterator[Called]:
             seconds=swept.seconds,
             samples=f"{swept.protocol}@{swept.batch_size}",
         )
-
-
-def _pixels(result: CostResult) -> str:
-    _, height, width = result.input_size
-    return f"{height} px" if height == width else f"{height} × {width} px"

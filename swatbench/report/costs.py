@@ -5,11 +5,11 @@ from typing import Any
 
 from swatbench.report import words
 from swatbench.report.comparison import Comparison
-from swatbench.report.conditions import CALLS, condition_columns, filled, setting_of
-from swatbench.report.ratios import FLOOR, CostRatios
+from swatbench.report.conditions import CALLS, condition_columns, filled, input_columns, setting_of
+from swatbench.report.ratios import FLOOR, CostRatios, moved_in_words
 from swatbench.report.section import Section
 from swatbench.report.selection import Measured
-from swatbench.report.sentences import COUNTERS_DISAGREE, UNSETTLED
+from swatbench.report.sentences import COUNTERS_DISAGREE, UNSETTLED, one_measurement
 from swatbench.report.table import Column, Table, make_table
 from swatbench.report.tables import WHO, Link, Row, who
 from swatbench.spec.cost import Protocol
@@ -18,6 +18,7 @@ from swatbench.store.cost import ArmCost, Timing
 
 _STOPPED = {"rounds": "all rounds done", "budget": "time was up", "precision": "precise enough"}
 
+_BATCH = Column(name="batch_size", title="Batch", show=words.whole, numeric=True)
 _FURTHER = (
     Column(
         name="activations", title="Activations an image", show=words.quantity, numeric=True, link="record"
@@ -43,10 +44,10 @@ def cost_table(sections: Sequence[Section], link: Link) -> Table:
         _number("params", "Parameters", words.whole),
         _number("macs", "MACs an image", words.quantity, remark=_macs_remark),
         _number("inference_p50_s", "Forward pass, median", words.duration),
-        _number("inference_p95_s", "95th percentile", words.duration),
+        _number("inference_p95_s", "Forward pass, 95th percentile", words.duration),
         _number("images_per_s", "Images/s", words.whole),
         _number("training_p50_s", "Training step, median", words.duration),
-        _number("training_p95_s", "95th percentile", words.duration),
+        _number("training_p95_s", "Training step, 95th percentile", words.duration),
         _number("inference_peak_bytes", "Peak memory, inference", words.size),
         _number("training_peak_bytes", "Peak memory, training", words.size),
     )
@@ -79,6 +80,8 @@ def ratios_table(sections: Sequence[Section]) -> Table:
         *WHO,
         Column(name="reference", title="Against"),
         *told,
+        *([_BATCH] if len({row["batch_size"] for row in rows}) > 1 else []),
+        *input_columns(rows),
         Column(name="quantity", title="Of"),
         Column(name="ratio", title="Ratio", show=words.factor, numeric=True),
         Column(name="interval", title="95 % CI", shown_only=True),
@@ -91,7 +94,7 @@ def ratios_table(sections: Sequence[Section]) -> Table:
     note = f"Times are medians of paired ratios. {FLOOR}"
     if told:
         note = f"Arms are compared within a condition, never across. What is counted stands once. {note}"
-    extra = ("low", "high", "drift", "drift_detected", "settled", "condition")
+    extra = ("low", "high", "drift", "drift_detected", "settled", "batch_size", "input", "condition")
     return make_table("ratios", "Ratios of cost", note, columns, rows, extra=extra)
 
 
@@ -118,8 +121,8 @@ def ratio_verdict(ratio: Ratio, timing: Timing | None = None) -> str:
         verdict = "not distinguishable"
     else:
         verdict = "more" if ratio.ratio > 1 else "less"
-    drift = [f"drifted by {words.factor(ratio.drift.total)} ×"] if ratio.drift.detected else []
-    return "; ".join([verdict, *drift, *([UNSETTLED] if timing and not timing.settled else [])])
+    unsettled = UNSETTLED if timing and not timing.settled else ""
+    return "; ".join(filter(None, (verdict, moved_in_words(ratio), unsettled)))
 
 
 def _number(
@@ -165,20 +168,22 @@ def _cost_row(machine: str, measured: Measured, cost: ArmCost, link: Link) -> Ro
 def _ratio_rows(machine: str, item: Comparison) -> Iterator[Row]:
     for index, cost in enumerate(item.costs):
         name = {"machine": machine, **who(item), "condition": cost.condition}
+        name |= {"batch_size": cost.batch_size, "input": cost.input}
         # Counts are a model's own, so those of further conditions are told only where they differ.
         if index == 0 or _counts(cost) != _counts(item.costs[0]):
             yield from ({**name, **row} for row in _counted_rows(cost))
         yield from ({**name, **row} for row in _measured_rows(cost))
 
 
-def _counts(cost: CostRatios) -> tuple[float, float, bool]:
-    return cost.params, cost.macs, cost.macs_agree
+def _counts(cost: CostRatios) -> tuple[float | None, float | None, bool, str]:
+    return cost.params, cost.macs, cost.macs_agree, cost.input
 
 
 def _counted_rows(cost: CostRatios) -> Iterator[Row]:
     counted = "exact" if cost.macs_agree else COUNTERS_DISAGREE
     for quantity, exact, verdict in (("parameters", cost.params, "exact"), ("MACs", cost.macs, counted)):
-        yield {"quantity": quantity, "ratio": exact, "interval": words.NOTHING, "verdict": verdict}
+        told = verdict if exact is not None else "the reference has none"
+        yield {"quantity": quantity, "ratio": exact, "interval": words.NOTHING, "verdict": told}
 
 
 def _measured_rows(cost: CostRatios) -> Iterator[Row]:
@@ -189,7 +194,7 @@ def _measured_rows(cost: CostRatios) -> Iterator[Row]:
     peaks = (("peak memory, inference", cost.inference_peak), ("peak memory, training", cost.training_peak))
     for quantity, peak in peaks:
         if peak is not None:
-            verdict = "one measurement"
+            verdict = one_measurement(cost)
             yield {"quantity": quantity, "ratio": peak, "interval": words.NOTHING, "verdict": verdict}
 
 
@@ -197,8 +202,8 @@ def _time_row(ratio: Ratio, timing: Timing | None) -> Row:
     return {
         "ratio": ratio.ratio,
         "interval": words.factors(ratio.low, ratio.high) if ratio.enough else words.NOTHING,
-        "low": ratio.low,
-        "high": ratio.high,
+        "low": ratio.low if ratio.enough else None,
+        "high": ratio.high if ratio.enough else None,
         "floor": ratio.floor,
         "rounds": ratio.rounds,
         "calls_per_sample": timing.calls_per_sample if timing else None,

@@ -3,12 +3,15 @@
 from collections.abc import Iterator, Sequence
 
 from swatbench.report import words
-from swatbench.report.conditions import CALLS, condition_columns
+from swatbench.report.conditions import CALLS, condition_columns, input_columns, input_note, input_of
 from swatbench.report.costs import costs_of
 from swatbench.report.section import Section
 from swatbench.report.table import Column, Table, make_table
 from swatbench.report.tables import WHO, Link, Row
-from swatbench.store.cost import Energy
+from swatbench.spec.cost import Protocol
+from swatbench.store.cost import ArmCost
+
+_UNSAID = "records of an older layout do not say why"
 
 
 def energies_table(sections: Sequence[Section], link: Link) -> Table:
@@ -18,10 +21,14 @@ def energies_table(sections: Sequence[Section], link: Link) -> Table:
         *WHO,
         *condition_columns(rows),
         Column(name="call", title="Call"),
-        Column(name="joules_per_image", title="J an image", show=_joules, numeric=True, link="record"),
+        Column(name="batch_size", title="Batch", show=words.whole, numeric=True),
+        *input_columns(rows),
+        Column(
+            name="joules_per_image", title="Energy an image", show=words.energy, numeric=True, link="record"
+        ),
         Column(name="ratio", title="× reference", show=words.factor, numeric=True),
-        Column(name="lowest_j", title="Lowest window", show=_joules, numeric=True),
-        Column(name="highest_j", title="Highest window", show=_joules, numeric=True),
+        Column(name="lowest_j", title="Lowest window", show=words.energy, numeric=True),
+        Column(name="highest_j", title="Highest window", show=words.energy, numeric=True),
         Column(name="windows", title="Windows", show=words.whole, numeric=True),
     )
     note = (
@@ -29,24 +36,38 @@ def energies_table(sections: Sequence[Section], link: Link) -> Table:
         "window, divided by the images in it. The ratio is that of two medians, so it has no interval; where "
         "the windows of two arms overlap, it shows little."
     )
-    extra = ("protocol", "batch_size", "condition", "record")
+    extra = ("protocol", "input", "condition", "record")
+    note = f"{note} {input_note(rows)}".rstrip()
     return make_table("energies", "Energy", note, columns, rows, extra=extra)
 
 
 def why_no_energy(section: Section) -> str:
-    """Why no energy was measured, each reason once; an empty text where it was, or where no record tells."""
-    absent = [measured.result.energy_absent for runs in section.pairs for measured in runs.conditions]
-    reasons = list(dict.fromkeys(why.rstrip(".") for why in absent if why))
-    some = len([why for why in absent if why]) < len(absent)
-    return f"Energy was not measured{' everywhere' if some else ''}: {'; '.join(reasons)}." if reasons else ""
+    """Why no energy was measured, each reason once; an empty text where it was everywhere."""
+    results = [measured.result for runs in section.pairs for measured in runs.conditions]
+    without = [result for result in results if not any(cost.energy for cost in result.arms)]
+    reasons = dict.fromkeys(result.energy_absent.rstrip(".") for result in without if result.energy_absent)
+    if any(not result.energy_absent for result in without):
+        reasons[_UNSAID] = None
+    some = " everywhere" if len(without) < len(results) else ""
+    return f"Energy was not measured{some}: {'; '.join(reasons)}." if reasons else ""
+
+
+def joules(cost: ArmCost, protocol: Protocol) -> float | None:
+    """Energy of an image in joules, or None where it was not measured.
+
+    Args:
+        cost: The arm.
+        protocol: Forward passes or training steps.
+    """
+    found = (energy.joules_per_image for energy in cost.energy if energy.protocol == protocol)
+    return next(found, None)
 
 
 def _rows(section: Section, link: Link) -> Iterator[Row]:
     for measured, cost in costs_of(section):
         reference = measured.cost(measured.result.reference)
-        base = {item.protocol: item for item in reference.energy} if reference else {}
         for energy in cost.energy:
-            other = None if reference is cost else base.get(energy.protocol)
+            other = joules(reference, energy.protocol) if reference and reference is not cost else None
             yield {
                 "machine": section.machine,
                 "pair": measured.pair,
@@ -55,26 +76,11 @@ def _rows(section: Section, link: Link) -> Iterator[Row]:
                 "protocol": energy.protocol,
                 "call": CALLS[energy.protocol],
                 "batch_size": measured.result.batch_size,
+                "input": input_of(measured.result),
                 "joules_per_image": energy.joules_per_image,
-                "ratio": _ratio(energy, other),
+                "ratio": energy.joules_per_image / other if other else None,
                 "lowest_j": min(energy.windows, default=None),
                 "highest_j": max(energy.windows, default=None),
                 "windows": len(energy.windows),
                 "record": link(measured.stored),
             }
-
-
-def _ratio(energy: Energy, reference: Energy | None) -> float | None:
-    if reference is None or not reference.joules_per_image:
-        return None
-    return energy.joules_per_image / reference.joules_per_image
-
-
-def _joules(value: float) -> str:
-    """Joules in the unit that suits them.
-
-    Example:
-        >>> _joules(0.01234), _joules(2.5)
-        ('12.3 mJ', '2.50 J')
-    """
-    return f"{words.factor(1e3 * value)} mJ" if value < 1 else f"{words.factor(value)} J"

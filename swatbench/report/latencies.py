@@ -1,15 +1,23 @@
 """Sections → the table of latency: quantiles of a call's time, with distribution-free intervals."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from swatbench.errors import SwatbenchError
 from swatbench.report import words
-from swatbench.report.conditions import CALLS, Called, condition_columns, timing_of
+from swatbench.report.conditions import (
+    CALLS,
+    Called,
+    condition_columns,
+    input_columns,
+    input_note,
+    input_of,
+    timing_of,
+)
 from swatbench.report.costs import costs_of
+from swatbench.report.ratios import samples_of
 from swatbench.report.section import Section
 from swatbench.report.selection import Measured
 from swatbench.report.table import Column, Table, make_table
@@ -30,6 +38,7 @@ def latencies_table(sections: Sequence[Section], link: Link) -> Table:
         *condition_columns(rows),
         Column(name="call", title="Call"),
         Column(name="batch_size", title="Batch", show=words.whole, numeric=True),
+        *input_columns(rows),
         *(column for name in QUANTILES for column in _columns(name)),
         Column(name="samples", title="Samples", show=words.whole, numeric=True),
         Column(name="calls_per_sample", title="Calls a sample", show=words.whole, numeric=True),
@@ -41,7 +50,8 @@ def latencies_table(sections: Sequence[Section], link: Link) -> Table:
         "samples cannot give is left open."
     )
     ends = tuple(f"{name}_{end}_s" for name in QUANTILES for end in ("low", "high"))
-    extra = ("protocol", *ends, "condition", "record")
+    extra = ("protocol", *ends, "input", "condition", "record")
+    note = f"{note} {input_note(rows)}".rstrip()
     return make_table("latencies", "Latency", note, columns, rows, extra=extra)
 
 
@@ -87,20 +97,13 @@ def _columns(name: str) -> tuple[Column, Column]:
 
 def _rows(section: Section, link: Link) -> Iterator[Row]:
     for measured, cost in costs_of(section):
-        samples = _samples(measured)
+        # What cannot be read, the table of what was not compared says.
+        samples = samples_of(measured)
         for call in measured.calls(cost.arm):
             seconds = samples.get(f"{call.samples}/{cost.arm}")
             if seconds is not None and seconds.size and np.isfinite(seconds).all():
                 who = {"machine": section.machine, "pair": measured.pair, "arm": cost.arm}
                 yield {**who, **_row(measured, call, seconds), "record": link(measured.stored)}
-
-
-def _samples(measured: Measured) -> Mapping[str, np.ndarray]:
-    """The raw samples; nothing where they are gone, which the table of what was not compared says."""
-    try:
-        return measured.stored.samples()
-    except (SwatbenchError, OSError, ValueError):
-        return {}
 
 
 def _row(measured: Measured, call: Called, seconds: np.ndarray) -> Row:
@@ -110,6 +113,7 @@ def _row(measured: Measured, call: Called, seconds: np.ndarray) -> Row:
         "protocol": call.protocol,
         "call": CALLS[call.protocol],
         "batch_size": call.batch_size,
+        "input": input_of(measured.result),
         "samples": seconds.size,
         "calls_per_sample": timing.calls_per_sample if timing else None,
     }

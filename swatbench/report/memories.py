@@ -3,7 +3,15 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from swatbench.report import words
-from swatbench.report.conditions import CALLS, condition_columns, filled
+from swatbench.report.conditions import (
+    CALLS,
+    MEMORY_KINDS,
+    condition_columns,
+    filled,
+    input_columns,
+    input_note,
+    input_of,
+)
 from swatbench.report.costs import costs_of
 from swatbench.report.section import Section
 from swatbench.report.table import Column, Table, make_table
@@ -12,10 +20,10 @@ from swatbench.spec.cost import Protocol
 from swatbench.store.cost import ArmCost, LargestBatch, Memory
 
 KINDS = {
-    "resident growth": "On a CPU the peak is the growth of the process's resident set, with whatever "
-    "libraries and the allocator took in it, so it is coarse and parts need not add up to it.",
-    "allocated": "On CUDA the peak is that of the bytes that torch allocated on the device; reserved is the "
-    "most that torch's allocator took from it.",
+    "resident growth": f"On a CPU the peak is the {MEMORY_KINDS['resident growth']}, with whatever libraries "
+    "and the allocator took in it, so it is coarse and parts need not add up to it.",
+    "allocated": f"On CUDA the peak is the {MEMORY_KINDS['allocated']}; reserved is the most that torch's "
+    "allocator took from it.",
 }
 """What memory is measured as, and what that means."""
 
@@ -43,6 +51,7 @@ def memories_table(sections: Sequence[Section], link: Link) -> Table:
         *condition_columns(rows),
         Column(name="call", title="Call"),
         Column(name="batch_size", title="Batch", show=words.whole, numeric=True),
+        *input_columns(rows),
         Column(name="memory_kind", title="Measured as"),
         _size("peak_bytes", "Peak"),
         *filled(optional, rows),
@@ -53,8 +62,8 @@ def memories_table(sections: Sequence[Section], link: Link) -> Table:
         "pass leaves for the backward pass, each storage once; “working” is the peak during a call above "
         "what is held between calls."
     )
-    note = " ".join([note, *(KINDS[kind] for kind in kinds)])
-    extra = ("protocol", "bounded_by", "condition", "record")
+    note = " ".join(filter(None, [note, *(KINDS[kind] for kind in kinds), input_note(rows)]))
+    extra = ("protocol", "bounded_by", "input", "condition", "record")
     return make_table("memories", "Memory", note, columns, rows, extra=extra)
 
 
@@ -83,6 +92,7 @@ def _rows(section: Section, link: Link) -> Iterator[Row]:
                     "protocol": protocol,
                     "call": CALLS[protocol],
                     "batch_size": measured.result.batch_size,
+                    "input": input_of(measured.result),
                     "memory_kind": measured.result.memory_kind,
                     "peak_bytes": memory.peak_bytes if memory else _peak(cost, protocol),
                     **_memory(memory),

@@ -7,6 +7,7 @@ from typing import Any
 
 from swatbench.report import words
 from swatbench.report.comparison import PairRuns
+from swatbench.report.conditions import filled
 from swatbench.report.section import Section
 from swatbench.report.table import Column, Table, make_table
 from swatbench.report.tables import WHO, Link, Row
@@ -35,7 +36,8 @@ class AlignedModules:
     Attributes:
         part: Part of the model.
         path: Place, with `*` for every number; empty for the model itself.
-        kind: Class of its modules; that of the reference, a stroke, and the arm's where they differ.
+        reference_kind: Class of the reference's modules, or several; empty where it has none here.
+        kind: The same of the arm.
         reference_copies: Modules of the reference at this place.
         copies: Those of the arm.
         reference_params: Parameters of the reference, those of modules inside not counted.
@@ -46,6 +48,7 @@ class AlignedModules:
 
     part: str
     path: str
+    reference_kind: str
     kind: str
     reference_copies: int
     copies: int
@@ -55,16 +58,24 @@ class AlignedModules:
     macs: int
 
     @property
+    def kinds(self) -> str:
+        """Class of the modules; that of the reference, an arrow, and the arm's where they differ."""
+        return " → ".join(dict.fromkeys(filter(None, (self.reference_kind, self.kind))))
+
+    @property
     def change(self) -> str:
-        """Whether the arm adds, removes or changes this place."""
+        """Whether the arm adds, removes or changes this place, or leaves it the same."""
         if not self.reference_copies:
             return "added"
-        return "changed" if self.copies else "removed"
+        if not self.copies:
+            return "removed"
+        return "changed" if self.differs else "same"
 
     @property
     def differs(self) -> bool:
-        """Whether the arm has other parameters or MACs here."""
-        return (self.params, self.macs) != (self.reference_params, self.reference_macs)
+        """Whether the arm has other parameters, MACs, classes or numbers of modules here."""
+        theirs = (self.reference_params, self.reference_macs, self.reference_kind, self.reference_copies)
+        return (self.params, self.macs, self.kind, self.copies) != theirs
 
 
 def part_rank(part: str) -> int:
@@ -93,6 +104,8 @@ def sums(aligned: Iterable[AlignedModules]) -> dict[str, int]:
 def modules_table(sections: Sequence[Section], link: Link) -> Table:
     """Parameters and MACs of each arm beside its reference's, where they differ, with sums of every part.
 
+    Of a model that was measured alone there are the sums; the CSV file has all places of all.
+
     Args:
         sections: Sections of the report.
         link: Record → its address.
@@ -103,32 +116,35 @@ def modules_table(sections: Sequence[Section], link: Link) -> Table:
         for runs in section.pairs
         for name, aligned in _compared(section.machine, runs, link)
     ]
-    shown = [{**name, **row} for name, aligned in found for row in _shown(aligned)]
-    every = [{**name, **_facts(item)} for name, aligned in found for item in aligned]
-    extra = (*_COPIES, "recorded_params", "recorded_macs", "record")
-    names = (*_NAMES, "part", "path", "kind", "change", *_COPIES, *_COUNTS, "record")
-    note = (
-        "What each arm adds to its reference and takes from it. Modules that stand in rows, as equal blocks "
-        "do, share one place, with * for their number; parameters and MACs are their own, without those of "
-        "modules inside them. Places that do not differ are in the sums, and in the CSV file."
-    )
-    title = "What is added, module by module"
-    return make_table("modules", title, note, _columns(), shown, extra=extra, finer=(names, every))
+    shown = [{**name, **row} for name, aligned in found for row in _shown(aligned, alone=_alone(name))]
+    every = [{**name, **_facts(item, alone=_alone(name))} for name, aligned in found for item in aligned]
+    extra = (*_COPIES, *_COUNTS, "recorded_params", "recorded_macs", "record")
+    names = (*_NAMES, *_FACTS, "record")
+    paired = any(not _alone(name) for name, _ in found)
+    note = f"{_COMPARED if paired else ''} {_PLACES}".lstrip()
+    title = "What is added, module by module" if paired else "Parameters and MACs by part"
+    return make_table("modules", title, note, _columns(shown), shown, extra=extra, finer=(names, every))
 
 
+_COMPARED = "What each arm adds to its reference and takes from it."
+_PLACES = (
+    "Modules that stand in rows, as equal blocks do, share one place, with * for their number; parameters "
+    "and MACs are their own, without those of modules inside them. Places that do not differ are in the "
+    "sums, and in the CSV file."
+)
 _NAMES = ("machine", "pair", "arm", "reference")
 _COPIES = ("reference_copies", "copies")
+_KINDS = ("reference_kind", "kind")
+_FACTS = ("part", "path", *_KINDS, "change", *_COPIES, *_COUNTS)
+_OF_REFERENCE = ("change", *(name for name in (*_KINDS, *_COPIES, *_COUNTS) if name.startswith("reference")))
+"""What a model that was measured alone has nothing for."""
 
 
-def _columns() -> tuple[Column, ...]:
+def _columns(rows: Sequence[Row]) -> tuple[Column, ...]:
     signed = partial(words.signed, places=0)
     remarks = {name: partial(_against_record, name=name) for name in ("params", "macs")}
-    return (
-        *WHO,
-        Column(name="reference", title="Against"),
-        Column(name="part", title="Part"),
-        Column(name="path", title="Place"),
-        Column(name="kind", title="Class"),
+    further = (
+        Column(name="kinds", title="Class"),
         Column(name="change", title="Change"),
         Column(name="reference_params", title="Parameters, reference", show=words.whole, numeric=True),
         Column(name="params", title="Parameters", show=words.whole, numeric=True, remark=remarks["params"]),
@@ -137,6 +153,8 @@ def _columns() -> tuple[Column, ...]:
         Column(name="macs", title="MACs", show=words.whole, numeric=True, remark=remarks["macs"]),
         Column(name="macs_difference", title="Difference", show=signed, numeric=True),
     )
+    against, place = Column(name="reference", title="Against"), Column(name="path", title="Place")
+    return (*WHO, *filled((against,), rows), Column(name="part", title="Part"), place, *filled(further, rows))
 
 
 def _against_record(row: Mapping[str, Any], *, name: str) -> str:
@@ -148,33 +166,43 @@ def _against_record(row: Mapping[str, Any], *, name: str) -> str:
 def _compared(machine: str, runs: PairRuns, link: Link) -> Iterator[tuple[Row, tuple[AlignedModules, ...]]]:
     if runs.measured is None:
         return
-    reference, modules = runs.measured.result.reference, runs.measured.stored.modules()
-    theirs = [row for row in modules if row.arm == reference]
-    for cost in runs.measured.result.arms:
+    result, modules = runs.measured.result, runs.measured.stored.modules()
+    theirs = [row for row in modules if row.arm == result.reference]
+    alone = len(result.arms) == 1
+    for cost in result.arms:
         own = [row for row in modules if row.arm == cost.arm]
-        if cost.arm != reference and own and theirs:
-            name = {"machine": machine, "pair": runs.pair, "arm": cost.arm, "reference": reference}
+        if own and theirs and (alone or cost.arm != result.reference):
+            against = None if alone else result.reference
+            name = {"machine": machine, "pair": runs.pair, "arm": cost.arm, "reference": against}
             recorded = {"recorded_params": cost.params, "recorded_macs": cost.macs}
             yield {**name, **recorded, "record": link(runs.measured.stored)}, aligned_modules(theirs, own)
 
 
-def _shown(aligned: Sequence[AlignedModules]) -> Iterator[Row]:
+def _alone(name: Row) -> bool:
+    return name["reference"] is None
+
+
+def _shown(aligned: Sequence[AlignedModules], *, alone: bool) -> Iterator[Row]:
     """Places that differ and the sum of each part, then that of the model."""
     for part in dict.fromkeys(item.part for item in aligned):
         inside = [item for item in aligned if item.part == part]
-        yield from ({**_facts(item), **_differences(_facts(item))} for item in inside if item.differs)
-        yield {"part": part, "path": "all of it", **_sum_row(inside)}
-    yield {"part": WHOLE_MODEL, **_sum_row(aligned)}
+        yield from (_place_row(item) for item in inside if item.differs)
+        yield {"part": part, "path": "all of it", **_sum_row(inside, alone=alone)}
+    yield {"part": WHOLE_MODEL, **_sum_row(aligned, alone=alone)}
 
 
-def _sum_row(aligned: Sequence[AlignedModules]) -> Row:
+def _place_row(item: AlignedModules) -> Row:
+    facts = _facts(item)
+    return {**facts, "kinds": item.kinds, **_differences(facts)}
+
+
+def _sum_row(aligned: Sequence[AlignedModules], *, alone: bool) -> Row:
     total = sums(aligned)
-    return {**total, **_differences(total)}
+    return {name: total[name] for name in ("params", "macs")} if alone else {**total, **_differences(total)}
 
 
-def _facts(item: AlignedModules) -> Row:
-    names = ("part", "path", "kind", "change", *_COPIES, *_COUNTS)
-    return {name: getattr(item, name) for name in names}
+def _facts(item: AlignedModules, *, alone: bool = False) -> Row:
+    return {name: getattr(item, name) for name in _FACTS if not (alone and name in _OF_REFERENCE)}
 
 
 def _differences(row: Mapping[str, int]) -> Row:
@@ -189,11 +217,11 @@ def _places(modules: Sequence[ModuleCost]) -> dict[tuple[str, str], list[ModuleC
 
 
 def _aligned(part: str, path: str, theirs: list[ModuleCost], own: list[ModuleCost]) -> AlignedModules:
-    kinds = [" + ".join(dict.fromkeys(row.kind for row in side)) for side in (theirs, own) if side]
     return AlignedModules(
         part=part,
         path=path,
-        kind=" / ".join(dict.fromkeys(kinds)),
+        reference_kind=_kind(theirs),
+        kind=_kind(own),
         reference_copies=sum(row.copies for row in theirs),
         copies=sum(row.copies for row in own),
         reference_params=sum(row.params for row in theirs),
@@ -201,3 +229,7 @@ def _aligned(part: str, path: str, theirs: list[ModuleCost], own: list[ModuleCos
         reference_macs=sum(row.macs for row in theirs),
         macs=sum(row.macs for row in own),
     )
+
+
+def _kind(modules: Sequence[ModuleCost]) -> str:
+    return " + ".join(sorted({row.kind for row in modules}))

@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from swatbench.report import words
-from swatbench.report.breakdowns import breakdown_table, difference_sentences
+from swatbench.report.breakdowns import PROFILER_NOTE, breakdown_table, difference_sentences
 from swatbench.report.canvas import Drawing
 from swatbench.report.classes import classes_table
 from swatbench.report.costs import cost_table, ratios_table
@@ -42,7 +42,7 @@ from swatbench.report.recipes import recipes_table
 from swatbench.report.rooflines import rooflines_table
 from swatbench.report.section import Section, sections
 from swatbench.report.selection import WellFormed, parse
-from swatbench.report.sentences import MAC, Sentence, measured_in_words, sentence, tally
+from swatbench.report.sentences import MAC, Sentence, claims, measured_in_words, setting_in_words, tally
 from swatbench.report.states import states_table
 from swatbench.report.table import Table
 from swatbench.report.tables import accuracy_table, differences_table, means_table
@@ -63,6 +63,7 @@ class Chapter:
     Attributes:
         machine: Name of the machine's folder.
         sentences: What each comparison says.
+        setting: What the cost in the sentences was taken at, or an empty text.
         silence: Why there is no sentence, where there is none.
         weights: Which weights the accuracies are of, or an empty text.
         departures: Settings of pairs that are not the catalogue's, or an empty text.
@@ -74,6 +75,7 @@ class Chapter:
 
     machine: str
     sentences: tuple[Sentence, ...]
+    setting: str
     silence: str
     weights: str
     departures: str
@@ -156,7 +158,8 @@ def _chapter(section: Section, *, alone: bool) -> Chapter:
     best = [f"{point.pair} {point.arm}" for point in unbeaten(points(section))]
     return Chapter(
         machine=section.machine,
-        sentences=tuple(sentence(item) for item in section.comparisons),
+        sentences=claims(section),
+        setting=setting_in_words(section),
         silence=_silence(section),
         weights=told(section.pairs),
         departures=words.listed([*departures(section)]),
@@ -185,6 +188,7 @@ def _head(suite: str, asked: Mapping[str, Asked], found: Sequence[Section], dama
         "newest": words.moment(max(dates)) if dates else words.NOTHING,
         "tally": tally(found, damaged),
         "mac": MAC,
+        "profiler": PROFILER_NOTE,
         "measured": measured_in_words(reported) or "Cost was not measured.",
     }
 
@@ -237,8 +241,7 @@ def _render(template: str, tables: Sequence[Table], chapters: Sequence[Chapter],
         tables=[table for table in tables if table.name != "damaged"],
         damaged=next(table for table in tables if table.name == "damaged"),
         markdown_text=markdown_text,
-        css=Markup(_text("page.css")),  # noqa: S704
-        js=Markup(_text("page.js")),  # noqa: S704
+        **{name: Markup(_text(f"page.{name}")) for name in ("css", "js")},  # noqa: S704
     )
 
 

@@ -6,9 +6,9 @@ from typing import Any
 from swatbench.errors import StoreError
 from swatbench.report.profile_counts import counts_table, energy_table, memory_table
 from swatbench.report.profile_json import profile_of
-from swatbench.report.profile_shares import breakdown_tables, modules_table
+from swatbench.report.profile_shares import breakdown_tables, modules_tables
 from swatbench.report.profile_table import ProfileTable, heading
-from swatbench.report.profile_times import ratios_table, roofline_table, times_table
+from swatbench.report.profile_times import ratios_table, roofline_table, times_tables
 from swatbench.report.selection import Measured, parse
 from swatbench.store.files import Stored
 
@@ -51,10 +51,10 @@ def _measured(stored: Sequence[Stored]) -> tuple[Measured, ...]:
 
 def _tables(measured: Measured) -> Iterator[ProfileTable]:
     yield counts_table(measured, heading(measured))
-    yield times_table(measured)
+    yield from times_tables(measured)
     yield ratios_table(measured)
     yield memory_table(measured)
     yield energy_table(measured)
     yield from filter(None, (roofline_table(measured),))
     yield from breakdown_tables(measured)
-    yield from filter(None, (modules_table(measured),))
+    yield from modules_tables(measured)

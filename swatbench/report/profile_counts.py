@@ -1,12 +1,14 @@
 """What is counted of every arm of a profile: parameters, MACs, memory, largest batch and energy."""
 
 from collections.abc import Callable, Iterator
+from typing import get_args
 
 from swatbench.report import words
+from swatbench.report.energies import joules
 from swatbench.report.profile_table import Line, ProfileTable, table_of
 from swatbench.report.selection import Measured
 from swatbench.spec.cost import Protocol
-from swatbench.store.cost import ArmCost, CostResult, Energy, LargestBatch, Memory
+from swatbench.store.cost import ArmCost, CostResult, LargestBatch, Memory
 
 _KINDS = {
     "resident growth": "growth of the resident set of a fresh process; coarse, parts need not add up",
@@ -70,7 +72,11 @@ def counts_table(measured: Measured, title: str) -> ProfileTable:
 
 def memory_table(measured: Measured) -> ProfileTable:
     """Memory of both protocols and the largest batch."""
-    title = f"Memory: {_KINDS[measured.result.memory_kind]}; measured once"
+    result = measured.result
+    title = f"Memory: {_KINDS[result.memory_kind]}; measured once"
+    limits = dict.fromkeys(limit for protocol in get_args(Protocol) for limit in _limits(result, protocol))
+    if limits and len(result.arms) > 2:  # no column says it then
+        title = f"{title}\nLargest batch: images that fit into {' or '.join(limits)}"
     return table_of(
         title, measured, [*_memory_lines("inference"), *_memory_lines("training"), *_largest(measured)]
     )
@@ -109,9 +115,7 @@ def _bytes_of(protocol: Protocol, name: str) -> Callable[[ArmCost], int | None]:
 
 def _largest(measured: Measured) -> Iterator[Line]:
     for protocol in ("inference", "training"):
-        limits = dict.fromkeys(
-            words.size(found.limit_bytes) for found in _searched(measured.result, protocol)
-        )
+        limits = _limits(measured.result, protocol)
         yield Line(
             name=f"largest batch, {protocol}",
             meaning=f"images that fit into {' or '.join(limits)}",
@@ -121,8 +125,10 @@ def _largest(measured: Measured) -> Iterator[Line]:
         )
 
 
-def _searched(result: CostResult, protocol: Protocol) -> Iterator[LargestBatch]:
-    return (found for cost in result.arms for found in cost.largest_batches if found.protocol == protocol)
+def _limits(result: CostResult, protocol: Protocol) -> dict[str, None]:
+    """What the largest batches had to fit into, each once."""
+    found = (one for cost in result.arms for one in cost.largest_batches if one.protocol == protocol)
+    return dict.fromkeys(words.size(one.limit_bytes) for one in found)
 
 
 def _largest_of(protocol: Protocol) -> Callable[[ArmCost], LargestBatch | None]:
@@ -134,13 +140,5 @@ def _further(found: LargestBatch) -> str:
 
 
 def _energy_line(protocol: Protocol) -> Line:
-    def joules(cost: ArmCost) -> float | None:
-        found: Energy | None = next((one for one in cost.energy if one.protocol == protocol), None)
-        return None if found is None else found.joules_per_image
-
     meaning = "forward" if protocol == "inference" else "forward, backward, optimizer"
-    return Line(name=protocol, meaning=meaning, value=joules, show=_joules)
-
-
-def _joules(value: float) -> str:
-    return f"{words.factor(1e3 * value)} mJ" if value < 1 else f"{words.factor(value)} J"
+    return Line(name=protocol, meaning=meaning, value=lambda cost: joules(cost, protocol), show=words.energy)

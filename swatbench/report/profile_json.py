@@ -4,16 +4,18 @@ import os
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from swatbench.report.conditions import Called
 from swatbench.report.costs import ratio_verdict
-from swatbench.report.profile_shares import seconds_by_arm
 from swatbench.report.profile_table import arms_of
 from swatbench.report.profile_times import Timed, floors, ratios, timed
+from swatbench.report.profiled import disturbance, profiled
 from swatbench.report.ratios import TimeRatio
 from swatbench.report.rooflines import Roof, roofs
 from swatbench.report.selection import Measured
+from swatbench.report.spent import rows_of, step_s
+from swatbench.spec.cost import Protocol
 from swatbench.store.files import RECORD
 
 _CONDITION = (
@@ -60,6 +62,7 @@ def profile_of(measured: Measured) -> dict[str, Any]:
         "rooflines": [_roof(cost.arm, roof) for cost in arms_of(measured) for roof in roofs(cost, result)],
         "states": [state.model_dump() for state in result.states],
         "energy_absent": result.energy_absent,
+        "profiled": list(_profiled(measured)),
         "breakdown": list(_breakdown(measured)),
         "modules": [row.model_dump() for row in measured.stored.modules()],
     }
@@ -133,13 +136,31 @@ def _roof(arm: str, roof: Roof) -> dict[str, Any]:
     return {"arm": arm, **{name: getattr(roof, name) for name in names}, **flops_per_byte}
 
 
-def _breakdown(measured: Measured) -> Iterator[dict[str, Any]]:
-    """Seconds of each arm's operators, and their share of the arm's own step; phases summed."""
+def _profiled(measured: Measured) -> Iterator[dict[str, Any]]:
+    """Each arm's profiled step beside the timed one, and whether its protocol's profile was disturbed."""
     spent = measured.stored.breakdown()
-    for cost in arms_of(measured):
-        for protocol in ("inference", "training"):
-            found = {key: seconds for key, (seconds,) in seconds_by_arm(spent, [cost.arm], protocol).items()}
-            whole_s = sum(found.values())
-            for (part, operator), seconds in found.items():
-                name = {"arm": cost.arm, "protocol": protocol, "part": part, "operator": operator}
-                yield {**name, "self_s": seconds, "share": seconds / whole_s if whole_s > 0 else None}
+    for protocol in get_args(Protocol):
+        sides = [profiled(measured, cost, protocol, spent) for cost in arms_of(measured)]
+        found = [side for side in sides if side.rows]
+        for side in found:
+            yield {
+                "arm": side.arm,
+                "protocol": protocol,
+                "profiled_s": side.step_s,
+                "timed_s": side.timed_s,
+                "profiled_per_timed": side.to_timed,
+                "disturbed": bool(disturbance(found)),
+            }
+
+
+def _breakdown(measured: Measured) -> Iterator[dict[str, Any]]:
+    """Seconds of each arm's operators at each place, and their share of the arm's own step."""
+    spent = measured.stored.breakdown()
+    steps_s = {
+        (arm, protocol): step_s(rows_of(spent, arm=arm, protocol=protocol))
+        for arm in dict.fromkeys(row.arm for row in spent)
+        for protocol in get_args(Protocol)
+    }
+    for row in spent:
+        whole_s = steps_s[row.arm, row.protocol]
+        yield {**row.model_dump(), "share": row.self_s / whole_s if whole_s > 0 else None}

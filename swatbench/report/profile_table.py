@@ -7,7 +7,7 @@ from typing import Any
 from swatbench.report import words
 from swatbench.report.conditions import LAYOUTS, MODES, precision_of
 from swatbench.report.selection import Measured
-from swatbench.store.cost import ArmCost
+from swatbench.store.cost import ArmCost, CostResult
 
 WIDTH = 100
 """Characters in a line of the terminal that tables are made for."""
@@ -21,7 +21,7 @@ class ProfileTable:
     """A table in a terminal.
 
     Attributes:
-        title: What it tells and by what it was measured, in one or two lines.
+        title: What it tells and by what it was measured, in a few lines of `WIDTH` characters at most.
         columns: Heads of the columns.
         rows: Cells, as many a row as there are columns.
     """
@@ -59,14 +59,18 @@ def arms_of(measured: Measured) -> tuple[ArmCost, ...]:
 def heading(measured: Measured) -> str:
     """Which models were measured, and in what condition."""
     result = measured.result
-    channels, height, width = result.input_size
     layout = LAYOUTS[result.layout] or result.layout
-    shape = f"batch {result.batch_size} of {channels} × {height} × {width}"
+    shape = f"batch {batch_in_words(result)}"
     how = f"{precision_of(result)}, {MODES[result.mode]}, {layout}"
     where = f"{result.device}, {words.count(result.threads, 'thread')}"
     models, condition = models_in_words(measured), f"{shape}, {how}, {where}"
     separator = " " if len(models) + len(condition) + 2 <= WIDTH else "\n"
     return f"{models}:{separator}{condition}"
+
+
+def batch_in_words(result: CostResult) -> str:
+    """Images in a batch and their size, as `64 of 3 × 32 × 32`."""
+    return f"{result.batch_size} of {' × '.join(map(str, result.input_size))}"
 
 
 def models_in_words(measured: Measured) -> str:
@@ -85,6 +89,8 @@ def models_in_words(measured: Measured) -> str:
 def table_of(title: str, measured: Measured, lines: Iterable[Line]) -> ProfileTable:
     """A table with one column an arm, and the quotient of two; lines without a value are left out.
 
+    What each quantity is stands beside it where there are two arms at most, and there is room for it.
+
     Args:
         title: What it tells.
         measured: The measurement.
@@ -95,7 +101,7 @@ def table_of(title: str, measured: Measured, lines: Iterable[Line]) -> ProfileTa
     ratio = (_ratio_head(*(cost.arm for cost in arms)),) if len(arms) == 2 else ()
     return ProfileTable(
         title=title,
-        columns=("", *(cost.arm for cost in arms), *ratio, "what it is"),
+        columns=("", *(cost.arm for cost in arms), *ratio, *(("what it is",) if len(arms) < 3 else ())),
         rows=tuple(_row(line, arms) for line in known),
     )
 
@@ -108,6 +114,8 @@ def _ratio_head(reference: str, own: str) -> str:
 def _row(line: Line, arms: tuple[ArmCost, ...]) -> tuple[str, ...]:
     values = [line.value(cost) for cost in arms]
     shown = [words.NOTHING if value is None else line.show(value) for value in values]
+    if len(arms) > 2:
+        return (line.name, *shown)
     return (line.name, *shown, *([_quotient(line, *values)] if len(arms) == 2 else []), line.meaning)
 
 

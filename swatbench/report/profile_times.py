@@ -1,17 +1,16 @@
 """Times of a profile: quantiles with intervals, paired ratios or the A/A floor, and the roofline."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from swatbench.errors import SwatbenchError
 from swatbench.report import words
 from swatbench.report.conditions import CALLS, Called
 from swatbench.report.costs import ratio_verdict
 from swatbench.report.latencies import QUANTILES
-from swatbench.report.profile_table import ProfileTable, arms_of
-from swatbench.report.ratios import CostRatios, TimeRatio, Unusable, cost_ratios
+from swatbench.report.profile_table import ProfileTable, arms_of, batch_in_words
+from swatbench.report.ratios import CostRatios, TimeRatio, Unusable, cost_ratios, samples_of
 from swatbench.report.rooflines import percent, roofs
 from swatbench.report.selection import Measured
 from swatbench.stats.quantiles import QuantileInterval, quantile_interval
@@ -89,22 +88,32 @@ def floors(measured: Measured) -> tuple[Floor, ...]:
     )
 
 
-def samples_of(measured: Measured) -> Mapping[str, np.ndarray]:
-    """The raw samples; nothing where they cannot be read."""
-    try:
-        return measured.stored.samples()
-    except (SwatbenchError, OSError, ValueError):
-        return {}
-
-
-def times_table(measured: Measured) -> ProfileTable:
-    """Quantiles of the time of one call, and images a second."""
-    several = len(measured.result.arms) > 1
-    return ProfileTable(
-        title="Time of one call on a batch: quantiles of the samples with 95 % intervals (order statistics; "
-        "? where\nsamples are too few for that end); images/s at the median",
-        columns=("call", "batch", *(("model",) if several else ()), *QUANTILES, "images/s"),
-        rows=tuple(_time_row(one, several=several) for one in timed(measured)),
+def times_tables(measured: Measured) -> Iterator[ProfileTable]:
+    """Quantiles of the time of one call, and images a second; of several models in two tables."""
+    found = timed(measured)
+    batch = f"Time of one call on a batch ({batch_in_words(measured.result)}, or as stated)"
+    quantiles = (
+        "quantiles of the samples with 95 % intervals\n(order statistics; ? where samples are too few)"
+    )
+    if len(measured.result.arms) == 1:
+        title = f"{batch};\nimages/s at the median; {quantiles}"
+        yield ProfileTable(
+            title=title,
+            columns=("call", "batch", *QUANTILES, "images/s"),
+            rows=tuple((*_called(one), *_spreads(one, QUANTILES), _rate(one)) for one in found),
+        )
+        return
+    # One line has no room for names and all quantiles.
+    middle, tail = [*QUANTILES][:1], [*QUANTILES][1:]
+    yield ProfileTable(
+        title=f"{batch},\nand images/s at the median: {quantiles}",
+        columns=("call", "batch", "model", *middle, "images/s"),
+        rows=tuple((*_called(one), one.arm, *_spreads(one, middle), _rate(one)) for one in found),
+    )
+    yield ProfileTable(
+        title=f"The same times at the slow end: {quantiles}",
+        columns=("call", "batch", "model", *tail),
+        rows=tuple((*_called(one), one.arm, *_spreads(one, tail)) for one in found),
     )
 
 
@@ -135,10 +144,11 @@ def roofline_table(measured: Measured) -> ProfileTable | None:
         return None
     peaks = found[0][1].peaks
     return ProfileTable(
-        title=f"Roofline (2 FLOP a MAC): best measured rates {words.quantity(peaks.flops_per_s)}FLOP/s and "
-        f"{words.quantity(peaks.bytes_per_s)}B/s; attainable at these\nwithout caches and fusion, reached = "
-        "attainable / measured",
-        columns=("call", "model", "FLOP/byte", "attainable", "measured", "reached", "bound by", "MFU"),
+        title=f"Roofline (2 FLOP a MAC): best measured rates {words.in_unit(peaks.flops_per_s, 'FLOP/s')} "
+        f"and {words.in_unit(peaks.bytes_per_s, 'B/s')};\nattainable at these without caches and fusion, "
+        "reached = attainable / measured,\nnearer: the nearer limit; the optimizer is in the measured time "
+        "alone",
+        columns=("call", "model", "FLOP/B", "attainable", "measured", "reached", "nearer", "MFU"),
         rows=tuple(
             (
                 CALLS[roof.protocol],
@@ -159,9 +169,16 @@ def _quantiles(seconds: np.ndarray) -> dict[str, QuantileInterval]:
     return {name: quantile_interval(seconds, q) for name, q in QUANTILES.items()}
 
 
-def _time_row(one: Timed, *, several: bool) -> tuple[str, ...]:
-    who = (CALLS[one.call.protocol], words.whole(one.call.batch_size), *((one.arm,) if several else ()))
-    return (*who, *map(_spread, one.quantiles.values()), words.quantity(one.images_per_s))
+def _called(one: Timed) -> tuple[str, str]:
+    return CALLS[one.call.protocol], words.whole(one.call.batch_size)
+
+
+def _spreads(one: Timed, names: Iterable[str]) -> Iterator[str]:
+    return (_spread(one.quantiles[name]) for name in names)
+
+
+def _rate(one: Timed) -> str:
+    return words.quantity(one.images_per_s)
 
 
 def _spread(found: QuantileInterval) -> str:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from swatbench.errors import SwatbenchError
-from swatbench.report.conditions import Called, is_plain, timing_of
+from swatbench.report import words
+from swatbench.report.conditions import Called, input_of, is_plain, setting_of, timing_of
 from swatbench.report.selection import Measured
 from swatbench.spec.cost import Protocol
 from swatbench.stats.ratios import Ratio, paired_ratio
@@ -42,8 +43,8 @@ class CostRatios:
     """What an arm costs in one condition, as multiples of its reference's cost.
 
     Attributes:
-        params: Ratio of parameters, exact.
-        macs: Ratio of multiply-accumulates, exact.
+        params: Ratio of parameters, exact; None where the reference has none.
+        macs: Ratio of multiply-accumulates, exact; None where the reference has none.
         macs_agree: Whether two counters agreed on both the arm and its reference.
         inference: Paired ratio of the time of a forward pass, or None without samples.
         training: Paired ratio of the time of a training step, or None without samples.
@@ -53,10 +54,15 @@ class CostRatios:
         condition: Precision, mode and layout in words.
         is_plain: Whether mode and layout are the usual ones.
         times: Every paired ratio of time, those at further batch sizes included.
+        record: Digest of the measurement.
+        setting: What it was taken at, in words.
+        batch_size: Images in a call, where no other batch is named.
+        input: Size of the images in words.
+        memory_kind: What memory is measured as.
     """
 
-    params: float
-    macs: float
+    params: float | None
+    macs: float | None
     macs_agree: bool
     inference: Ratio | None
     training: Ratio | None
@@ -66,6 +72,11 @@ class CostRatios:
     condition: str = ""
     is_plain: bool = True
     times: tuple[TimeRatio, ...] = ()
+    record: str = ""
+    setting: str = ""
+    batch_size: int | None = None
+    input: str = ""
+    memory_kind: str = ""
 
     def timing(self, protocol: str) -> Timing | None:
         """How `inference` or `training` was timed, where the record tells."""
@@ -110,8 +121,8 @@ def cost_ratios(
     times, unusable = _times(measured, arm, reference)
     at_own = {time.protocol: time.ratio for time in times if time.batch_size == result.batch_size}
     ratios = CostRatios(
-        params=own.params / other.params,
-        macs=own.macs / other.macs,
+        params=_quotient(own.params, other.params),
+        macs=_quotient(own.macs, other.macs),
         macs_agree=own.macs_agree and other.macs_agree,
         inference=at_own.get("inference"),
         training=at_own.get("training"),
@@ -121,8 +132,26 @@ def cost_ratios(
         condition=measured.condition,
         is_plain=is_plain(result),
         times=times,
+        record=measured.stored.record.digest,
+        setting=setting_of(result),
+        batch_size=result.batch_size,
+        input=input_of(result),
+        memory_kind=result.memory_kind,
     )
     return ratios, unusable
+
+
+def samples_of(measured: Measured) -> Mapping[str, np.ndarray]:
+    """The raw samples of a measurement; nothing where they cannot be read."""
+    samples = _read(measured)
+    return {} if isinstance(samples, Exception) else samples
+
+
+def moved_in_words(ratio: Ratio) -> str:
+    """How far a ratio of time moved while it was measured, or an empty text where it did not."""
+    if not ratio.drift.detected:
+        return ""
+    return f"the ratio moved to {words.factor(ratio.drift.total)} of its first value while measured"
 
 
 def _times(
@@ -146,6 +175,10 @@ def _samples(measured: Measured, reference: str) -> Mapping[str, np.ndarray] | E
     """The raw samples, or why they cannot be used."""
     if reference != measured.result.reference:
         return ValueError(f"they are timed against {measured.result.reference}, not {reference}")
+    return _read(measured)
+
+
+def _read(measured: Measured) -> Mapping[str, np.ndarray] | Exception:
     try:
         return measured.stored.samples()
     except (SwatbenchError, OSError, ValueError) as error:

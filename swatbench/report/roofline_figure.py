@@ -129,6 +129,6 @@ def _line(protocol: Protocol) -> dict[str, Any]:
 def _spoken(mark: _Mark) -> str:
     roof = mark.roof
     return (
-        f"{mark.pair} {mark.arm} {CALLS[roof.protocol]} {words.quantity(roof.flops_per_s)}FLOP/s at "
+        f"{mark.pair} {mark.arm} {CALLS[roof.protocol]} {words.in_unit(roof.flops_per_s, 'FLOP/s')} at "
         f"{words.factor(roof.intensity)} FLOP/byte, {percent(roof.share)} of what is attainable"
     )

@@ -5,7 +5,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from swatbench.report import words
-from swatbench.report.conditions import CALLS, condition_columns, filled
+from swatbench.report.conditions import (
+    CALLS,
+    condition_columns,
+    filled,
+    input_columns,
+    input_note,
+    input_of,
+)
 from swatbench.report.costs import costs_of
 from swatbench.report.section import Section
 from swatbench.report.table import Column, Table, make_table
@@ -15,6 +22,8 @@ from swatbench.store.cost import ArmCost, CostResult, Peaks, Quantiles
 
 FLOP_PER_MAC = 2
 """One MAC is one multiplication with one addition."""
+
+_FACTS = ("macs", "moved_bytes", "intensity", "attainable_s", "measured_s", "share", "bound", "mfu")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +71,7 @@ class Roof:
 
     @property
     def bound(self) -> Literal["arithmetic", "memory"]:
-        """What holds it back at best."""
+        """The nearer limit: what takes longer at the best rates."""
         return "arithmetic" if self._arithmetic_s >= self._memory_s else "memory"
 
     @property
@@ -108,22 +117,24 @@ def rooflines_table(sections: Sequence[Section], link: Link) -> Table:
         *WHO,
         *condition_columns(rows),
         Column(name="call", title="Call"),
+        Column(name="batch_size", title="Batch", show=words.whole, numeric=True),
+        *input_columns(rows),
         Column(name="macs", title="MACs a call", show=words.quantity, numeric=True, link="record"),
         Column(name="moved_bytes", title="Bytes moved", show=words.size, numeric=True, link="record"),
         Column(name="intensity", title="FLOP/byte", show=words.factor, numeric=True),
         Column(name="attainable_s", title="Attainable", show=words.duration, numeric=True),
         Column(name="measured_s", title="Measured", show=words.duration, numeric=True, link="record"),
         Column(name="share", title="Share achieved", show=percent, numeric=True),
-        Column(name="bound", title="Bound by"),
+        Column(name="bound", title="Nearer limit"),
         *filled((Column(name="mfu", title="MFU", show=percent, numeric=True),), rows),
     )
-    extra = ("protocol", "batch_size", "flops_per_s", "peak_flops_per_s", "peak_bytes_per_s")
+    extra = ("protocol", "input", "flops_per_s", "peak_flops_per_s", "peak_bytes_per_s")
     extra = (*extra, "datasheet_flops_per_s", "condition", "record")
     return make_table("rooflines", "Roofline", _note(sections, rows), columns, rows, extra=extra)
 
 
 def percent(share: float) -> str:
-    """A share in percent, without unit.
+    """A share in percent, with its sign.
 
     Example:
         >>> percent(0.4567), percent(0.0004)
@@ -136,11 +147,13 @@ def _note(sections: Sequence[Section], rows: Sequence[Row]) -> str:
     said = (
         "A call is attainable in the longer of two times: its FLOPs (two for each MAC) at the best rate of a "
         "matrix product, and its bytes at the best rate of a copy, both measured in the same cell. MACs are "
-        "those of convolutions and matrix products, without the optimizer. Bytes count the operands of each "
-        "operator once, as if no cache held them and nothing were fused, so a share may exceed 100 %; a low "
-        "one means that neither holds the call back."
+        "those of convolutions and matrix products. Bytes count the operands of each operator once, as if no "
+        "cache held them and nothing were fused, so a share may exceed 100 %. Of a training step, neither "
+        "MACs nor bytes include the optimizer; the time does. The nearer limit is what takes longer at these "
+        "rates; where the share is low, neither holds the call back."
     )
-    return " ".join([said, *_peaks_in_words(rows, machines=len(sections) > 1), *_mfu_in_words(rows)])
+    peaks = _peaks_in_words(rows, machines=len(sections) > 1)
+    return " ".join(filter(None, [said, input_note(rows), *peaks, *_mfu_in_words(rows)]))
 
 
 def _peaks_in_words(rows: Sequence[Row], *, machines: bool) -> Iterator[str]:
@@ -150,14 +163,14 @@ def _peaks_in_words(rows: Sequence[Row], *, machines: bool) -> Iterator[str]:
     for (machine, condition), group in groups.items():
         where = f"{condition} on {machine}" if machine else condition
         rates, copies = (
-            _span([row[name] for row in group]) for name in ("peak_flops_per_s", "peak_bytes_per_s")
+            _span([row[name] for row in group], unit)
+            for name, unit in (("peak_flops_per_s", "FLOP/s"), ("peak_bytes_per_s", "B/s"))
         )
-        yield f"Best rates, {where}: {rates}FLOP/s, {copies}B/s."
+        yield f"Best rates, {where}: {rates}, {copies}."
 
 
-def _span(values: Sequence[float]) -> str:
-    ends = dict.fromkeys((words.quantity(min(values)), words.quantity(max(values))))
-    return " to ".join(ends)
+def _span(values: Sequence[float], unit: str) -> str:
+    return " to ".join(dict.fromkeys(words.in_unit(end, unit) for end in (min(values), max(values))))
 
 
 def _mfu_in_words(rows: Sequence[Row]) -> Iterator[str]:
@@ -173,16 +186,6 @@ def _mfu_in_words(rows: Sequence[Row]) -> Iterator[str]:
 def _rows(section: Section, link: Link) -> Iterator[Row]:
     for measured, cost in costs_of(section):
         for roof in roofs(cost, measured.result):
-            names = (
-                "macs",
-                "moved_bytes",
-                "intensity",
-                "attainable_s",
-                "measured_s",
-                "share",
-                "bound",
-                "mfu",
-            )
             yield {
                 "machine": section.machine,
                 "pair": measured.pair,
@@ -192,7 +195,8 @@ def _rows(section: Section, link: Link) -> Iterator[Row]:
                 "call": CALLS[roof.protocol],
                 "batch_size": measured.result.batch_size,
                 "device": measured.result.device,
-                **{name: getattr(roof, name) for name in (*names, "flops_per_s")},
+                "input": input_of(measured.result),
+                **{name: getattr(roof, name) for name in (*_FACTS, "flops_per_s")},
                 "peak_flops_per_s": roof.peaks.flops_per_s,
                 "peak_bytes_per_s": roof.peaks.bytes_per_s,
                 "datasheet_flops_per_s": roof.peaks.datasheet_flops_per_s,

@@ -99,14 +99,16 @@ def _pairs(found: WellFormed) -> tuple[PairRuns, ...]:
 
 def _pair_runs(pair: str, trained: list[Trained], tested: list[Tested], measured: list[Measured]) -> PairRuns:
     own = next((run.cell.resolution.precision for run in trained), None)
-    conditions = sorted(measured, key=lambda item: (place_of(item.result, own), item.configuration))
+    newest = sorted(measured, key=lambda item: item.stored.record.started_at, reverse=True)
+    conditions = sorted(newest, key=lambda item: (-len(item.cell.arms), place_of(item.result, own)))
     parts = {item.cell.arm: item.cell.parts for item in (*tested, *trained)}
     for condition in reversed(conditions):
         parts |= condition.cell.arms
     order = _ordered(parts, list(ARMS))
-    reference = next((arm for arm in order if not parts[arm]), None)
-    if conditions and not trained and not tested:
-        reference = conditions[0].result.reference
+    # Accuracy is compared with a plain arm alone; where there is none of it, costs name their own reference.
+    stand_in = conditions[0].result.reference if conditions and not trained and not tested else None
+    plain = [arm for arm in order if not parts[arm]]
+    reference = stand_in if stand_in in plain else next(iter(plain), stand_in)
     return PairRuns(
         pair=pair,
         reference=reference,

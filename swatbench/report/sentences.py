@@ -1,12 +1,14 @@
 """Comparisons → sentences: the effect and its interval first, and always how many seeds it rests on."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from swatbench.report import words
 from swatbench.report.accuracy import Accuracy
 from swatbench.report.comparison import Comparison, CostRatios
-from swatbench.report.conditions import is_plain
+from swatbench.report.conditions import MEMORY_KINDS, is_plain
+from swatbench.report.ratios import moved_in_words
 from swatbench.report.section import Section
 from swatbench.report.selection import Measured
 from swatbench.stats.accuracy import FEW_SEEDS, ImageDifference, SeedDifference
@@ -27,6 +29,10 @@ COUNTERS_DISAGREE = "counters disagree"
 UNSETTLED = "warm-up did not settle"
 """Mark of times whose warm-up ended because it had lasted long enough."""
 
+_COARSE = "resident growth"
+_LATENCY = 2
+"""Place of the time of a forward pass in what `_cost` tells."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sentence:
@@ -34,7 +40,8 @@ class Sentence:
 
     Attributes:
         subject: Pair and arm.
-        effect: The difference in accuracy, or what stands in its place.
+        effect: The difference in accuracy, or what stands in its place: where nothing is trained, the ratio
+            of latency.
         accuracy: What the difference rests on.
         unlike: In what versions and commits the two sides differ, or an empty text.
         cost: What the arm costs.
@@ -47,19 +54,43 @@ class Sentence:
     cost: str
 
 
-def sentence(item: Comparison) -> Sentence:
-    """Say what one comparison shows."""
-    if item.accuracy is None:
-        effect, accuracy = "accuracy not compared", ""
-    else:
+def claims(section: Section) -> tuple[Sentence, ...]:
+    """Say what each comparison of a section shows, in its usual setting unless it says otherwise."""
+    trained = any(runs.trained for runs in section.pairs)
+    trains = trained or any(stored.record.cell.get("kind") == "train" for stored in section.failed)
+    usual = _usual(section)
+    return tuple(sentence(item, usual=usual, trains=trains) for item in section.comparisons)
+
+
+def setting_in_words(section: Section) -> str:
+    """At what the costs were taken that the sentences tell, where there are any."""
+    usual = _usual(section)
+    return f"Cost at {usual}, unless said otherwise." if usual else ""
+
+
+def sentence(item: Comparison, *, usual: str | None = None, trains: bool = True) -> Sentence:
+    """Say what one comparison shows.
+
+    Args:
+        item: The comparison.
+        usual: Setting of a cost that needs no word; None where no setting is to be said.
+        trains: Whether its suite trains models; else the time of a forward pass leads.
+    """
+    costs, where = list(_cost(item.cost) if item.cost else ()), _where(item, usual)
+    accuracy = ""
+    if item.accuracy:
         effect = f"{words.signed(item.accuracy.seeds.points)} points top-1"
         accuracy = f"{_images(item.accuracy)}; {_seeds(item.accuracy.seeds)}"
+    elif trains or not costs:
+        effect = "accuracy not compared"
+    else:
+        effect, where = f"{where}{costs.pop(_LATENCY)}", ""
     return Sentence(
         subject=f"{item.pair}: {item.arm} against {item.reference}",
         effect=effect,
         accuracy=accuracy,
         unlike="; ".join(item.accuracy.unlike) if item.accuracy else "",
-        cost=f"{_where(item)}{'; '.join(_cost(item.cost))}" if item.cost else "not compared",
+        cost=f"{where}{'; '.join(costs)}" if costs else "not compared",
     )
 
 
@@ -70,7 +101,7 @@ def condition_in_words(section: Section) -> str:
         if runs.measured is not None:
             headlines.setdefault(runs.measured.condition, []).append(runs.pair)
     every = [measured for runs in section.pairs for measured in runs.conditions]
-    several = any(len(runs.conditions) > 1 for runs in section.pairs)
+    several = any(len({item.condition for item in runs.conditions}) > 1 for runs in section.pairs)
     if not several and len(headlines) < 2 and all(is_plain(measured.result) for measured in every):
         return ""
     told = [*headlines] if len(headlines) == 1 else [f"{c} ({words.listed(p)})" for c, p in headlines.items()]
@@ -81,7 +112,8 @@ def condition_in_words(section: Section) -> str:
 def measured_in_words(costs: Iterable[Measured]) -> str:
     """What was timed and what memory means, as the records say it, each wording once."""
     texts = dict.fromkeys(
-        f"Timed: {cost.result.measured.rstrip('.')}. Memory: {_memory(cost)}." for cost in costs
+        f"Timed: {cost.result.measured.rstrip('.')}. Memory: {MEMORY_KINDS[cost.result.memory_kind]}."
+        for cost in costs
     )
     return " ".join(texts)
 
@@ -121,13 +153,28 @@ def _seeds(seeds: SeedDifference) -> str:
     return text
 
 
-def _where(item: Comparison) -> str:
-    """The condition that the cost is of, where it is not the only one or not the usual one."""
-    if item.cost is None or (item.cost.is_plain and len(item.costs) == 1):
+def one_measurement(cost: CostRatios) -> str:
+    """What a ratio of memory rests on."""
+    return "one measurement" if cost.memory_kind != _COARSE else f"{_COARSE}, one measurement"
+
+
+def _usual(section: Section) -> str:
+    """The setting of most comparisons, the first of them where several are as frequent."""
+    settings = Counter(item.cost.setting for item in section.comparisons if item.cost)
+    return max(settings, key=lambda setting: settings[setting], default="")
+
+
+def _where(item: Comparison, usual: str | None) -> str:
+    """What the cost was taken at, where it is not the only one or not the usual one."""
+    if item.cost is None:
         return ""
     further = len(item.costs) - 1
-    others = f" ({words.count(further, 'further condition')} in the table of ratios)" if further else ""
-    return f"in {item.cost.condition}{others}: "
+    alike = len({cost.condition for cost in item.costs}) <= further
+    noun = "further measurement" if alike else "further condition"
+    others = f" ({words.count(further, noun)} in the table of ratios)" if further else ""
+    if usual is not None and item.cost.setting != usual:
+        return f"at {item.cost.setting}{others}: "
+    return "" if item.cost.is_plain and not others else f"in {item.cost.condition}{others}: "
 
 
 def _cost(cost: CostRatios) -> Iterator[str]:
@@ -137,9 +184,9 @@ def _cost(cost: CostRatios) -> Iterator[str]:
     if cost.training is not None:
         yield _time(cost.training, "training step", cost.timing("training"))
     if cost.inference_peak is not None:
-        yield f"{words.factor(cost.inference_peak)} × inference memory (one measurement)"
+        yield f"{words.factor(cost.inference_peak)} × inference memory ({one_measurement(cost)})"
     if cost.training_peak is not None:
-        yield f"{words.factor(cost.training_peak)} × training memory (one measurement)"
+        yield f"{words.factor(cost.training_peak)} × training memory ({one_measurement(cost)})"
 
 
 def _time(ratio: Ratio | None, noun: str, timing: Timing | None) -> str:
@@ -155,12 +202,5 @@ def _time(ratio: Ratio | None, noun: str, timing: Timing | None) -> str:
         interval = words.factors(ratio.low, ratio.high)
         floor = words.factor(ratio.floor)
         text = f"{noun} not distinguishable ({interval}; A/A floor {floor})"
-    drift = f", which drifted by {words.factor(ratio.drift.total)} × while measured"
-    text = f"{text}{drift}" if ratio.drift.detected else text
-    return f"{text}, {UNSETTLED}" if timing and not timing.settled else text
-
-
-def _memory(cost: Measured) -> str:
-    if cost.result.memory_kind == "allocated":
-        return "peak bytes allocated by torch on the device"
-    return "growth of the peak resident set of a fresh process"
+    unsettled = UNSETTLED if timing and not timing.settled else ""
+    return ", ".join(filter(None, (text, moved_in_words(ratio), unsettled)))

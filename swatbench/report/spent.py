@@ -1,9 +1,11 @@
 """Where the time of two arms goes, side by side: operators of one part, and what they add to a step."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum
+from typing import TypeAlias
 
+from swatbench.report import words
 from swatbench.report.modules import part_rank
 from swatbench.spec.cost import Protocol
 from swatbench.store.cost import Spent
@@ -11,8 +13,21 @@ from swatbench.store.cost import Spent
 LEAST_PERCENT = 0.5
 """Smallest difference, in % of the reference's step, that is told by itself."""
 
+NAMED = 5
+"""Most differences that a sentence names."""
+
+_PLACES: Mapping[str, str] = {"head": "in the head", "other": "elsewhere"}
+"""Part → where it is, in a sentence; else the part's name stands after `in`."""
+_OPTIMIZER = "optimizer"
+OPTIMIZER_STEP = "the optimizer's step"
+
 EVERYTHING_ELSE = "everything else"
 WHOLE_STEP = "whole step"
+TIMED_STEP = "timed step"
+TO_TIMED = "profiled / timed"
+
+Operator: TypeAlias = tuple[str, str, str | None, str | None]
+"""Part, operator, place and phase; the last two are None where they are summed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +37,7 @@ class AlignedTime:
     Attributes:
         part: Part of the model; `EVERYTHING_ELSE` or `WHOLE_STEP` for a sum.
         operator: Operator in plain words; empty for a sum.
+        path: Place of the module that called it; None where places are summed.
         phase: `forward`, `backward` or `optimizer`; None where phases are summed.
         reference_s: Seconds of its own in one step of the reference.
         own_s: The same of the arm.
@@ -30,7 +46,8 @@ class AlignedTime:
 
     part: str
     operator: str
-    phase: str | None
+    path: str | None = None
+    phase: str | None = None
     reference_s: float
     own_s: float
     step_s: float
@@ -44,6 +61,43 @@ class AlignedTime:
     def difference_percent(self) -> float:
         """What the arm adds, in % of the reference's whole step."""
         return 100 * self.difference_s / self.step_s
+
+
+def largest(rows: Sequence[AlignedTime], timed_percent: float | None) -> str:
+    """The largest differences in words, and what all of them come to.
+
+    Args:
+        rows: Rows of `aligned`, at least one.
+        timed_percent: What the arm adds to the reference's timed step, where that is known.
+    """
+    large = [row for row in rows if abs(row.difference_percent) >= LEAST_PERCENT]
+    least = words.decimal(LEAST_PERCENT)
+    named = ", ".join(map(_difference, large[:NAMED]))
+    others = [row for row in rows if row not in large[:NAMED]]
+    rest = f"all others {_sum_percent(others)}, " if others else ""
+    first = f"{named}; {rest}" if large else f"no operator differs by {least} % or more, "
+    beside = "" if timed_percent is None else f" (timed: {signed_percent(timed_percent)})"
+    return f"{first}in all {_sum_percent(rows)}{beside}"
+
+
+def signed_percent(percent: float) -> str:
+    """A difference in %, with its sign.
+
+    Example:
+        >>> signed_percent(38.2), signed_percent(-0.42)
+        ('+38 %', '−0.4 %')
+    """
+    return f"{words.signed(percent, 0 if abs(percent) >= 10 else 1)} %"
+
+
+def duration(seconds: float) -> str:
+    """Time of an operator; one that an arm lacks has none at all.
+
+    Example:
+        >>> duration(0.0), duration(0.0076)
+        ('0', '7.60 ms')
+    """
+    return words.duration(seconds) if seconds else "0"
 
 
 def rows_of(spent: Iterable[Spent], *, arm: str, protocol: Protocol) -> tuple[Spent, ...]:
@@ -63,14 +117,14 @@ def seconds_by_part(spent: Sequence[Spent]) -> dict[str, float]:
 
 
 def aligned(
-    reference: Sequence[Spent], own: Sequence[Spent], *, with_phases: bool = False
+    reference: Sequence[Spent], own: Sequence[Spent], *, finer: bool = False
 ) -> tuple[AlignedTime, ...]:
     """Lay the times of two arms side by side, the largest difference first.
 
     Args:
         reference: Rows of the reference, of one protocol.
         own: Rows of the arm, of the same protocol.
-        with_phases: Whether forward, backward and optimizer are kept apart.
+        finer: Whether places, and forward, backward and optimizer, are kept apart.
 
     Raises:
         ValueError: The reference's step took no time.
@@ -78,17 +132,18 @@ def aligned(
     whole_s = step_s(reference)
     if not whole_s > 0:
         raise ValueError("the reference's step took no time")
-    sides = [seconds_by_operator(rows, with_phases=with_phases) for rows in (reference, own)]
+    sides = [seconds_by_operator(rows, finer=finer) for rows in (reference, own)]
     found = [
         AlignedTime(
             part=part,
             operator=operator,
+            path=path,
             phase=phase,
-            reference_s=sides[0].get((part, operator, phase), 0.0),
-            own_s=sides[1].get((part, operator, phase), 0.0),
+            reference_s=sides[0].get((part, operator, path, phase), 0.0),
+            own_s=sides[1].get((part, operator, path, phase), 0.0),
             step_s=whole_s,
         )
-        for part, operator, phase in dict.fromkeys([*sides[0], *sides[1]])
+        for part, operator, path, phase in dict.fromkeys([*sides[0], *sides[1]])
     ]
     return tuple(sorted(found, key=lambda item: -abs(item.difference_s)))
 
@@ -114,24 +169,33 @@ def summed(rows: Sequence[AlignedTime], name: str) -> AlignedTime:
     return AlignedTime(
         part=name,
         operator="",
-        phase=None,
         reference_s=fsum(row.reference_s for row in rows),
         own_s=fsum(row.own_s for row in rows),
         step_s=rows[0].step_s,
     )
 
 
-def seconds_by_operator(
-    spent: Sequence[Spent], *, with_phases: bool = False
-) -> dict[tuple[str, str, str | None], float]:
-    """Part, operator and phase → seconds in one step.
+def seconds_by_operator(spent: Sequence[Spent], *, finer: bool = False) -> dict[Operator, float]:
+    """Part, operator, place and phase → seconds in one step.
 
     Args:
         spent: Rows of one arm and protocol.
-        with_phases: Whether forward, backward and optimizer are kept apart; else the phase is None.
+        finer: Whether places and phases are kept apart; else both are None.
     """
-    found: dict[tuple[str, str, str | None], list[float]] = {}
+    found: dict[Operator, list[float]] = {}
     for row in spent:
-        key = (row.part, row.operator, row.phase if with_phases else None)
+        path, phase = (row.path, row.phase) if finer else (None, None)
+        key = (row.part, row.operator, path, phase)
         found.setdefault(key, []).append(row.self_s)
     return {key: fsum(seconds) for key, seconds in found.items()}
+
+
+def _sum_percent(rows: Sequence[AlignedTime]) -> str:
+    return signed_percent(summed(rows, WHOLE_STEP).difference_percent)
+
+
+def _difference(row: AlignedTime) -> str:
+    place = _PLACES.get(row.part, f"in {row.part}")
+    # No module calls the optimizer, so it has no place.
+    own = row.operator == _OPTIMIZER and row.part == "other"
+    return f"{OPTIMIZER_STEP if own else f'{row.operator} {place}'} {signed_percent(row.difference_percent)}"

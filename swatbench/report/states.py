@@ -32,9 +32,10 @@ def states_table(sections: Sequence[Section], link: Link) -> Table:
         *filled(optional, rows),
     )
     note = (
-        "What the machine said just before and just after each pair was measured. Load is the number of "
-        "processes that wanted to run over the last minute, by the system: before a measurement it should be "
-        "near 0. What is not shown, the machine does not tell."
+        "What the machine said before and after each pair was measured. Load is the mean number of processes "
+        "that wanted to run, by the system: “before”, over the minute before the measurement began, which "
+        "should be near 0; “after”, over its last minute, with its own threads. What is not shown, the "
+        "machine does not tell."
     )
     extra = ("condition", "record")
     return make_table("states", "State of the machine", note, columns, rows, extra=extra)
@@ -47,7 +48,7 @@ def hertz(value: float) -> str:
         >>> hertz(1.98e9), hertz(405e6)
         ('1.98 GHz', '405 MHz')
     """
-    return f"{words.quantity(value)}Hz"
+    return words.in_unit(value, "Hz")
 
 
 def _places(value: float) -> str:
@@ -66,5 +67,12 @@ def _row(measured: Measured, state: DeviceState) -> Row:
         "pair": measured.pair,
         "condition": measured.condition,
         **state.model_dump(),
-        "throttled_by": ", ".join(state.throttled_by) or None,
+        "throttled_by": _throttled(state),
     }
+
+
+def _throttled(state: DeviceState) -> str | None:
+    if state.throttled_by:
+        return ", ".join(state.throttled_by)
+    # Older records have an empty list also where no card is.
+    return None if state.throttled_by is None or state.sm_hz is None else "nothing"

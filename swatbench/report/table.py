@@ -18,7 +18,7 @@ class Column:
         title: Head of the column.
         show: Value → text; never called for a missing value.
         numeric: Whether it is set flush right and sorted by number.
-        link: Column that holds the address which the cell links to, or None.
+        link: Column that holds the address which the cell links to, or None; an absent value links nowhere.
         prose: Whether its text is long and may be broken into lines.
         shown_only: Words made from other columns; the CSV file does without it.
         remark: Row → words in brackets after the value, or an empty text.
@@ -127,7 +127,7 @@ def _view(column: Column, row: dict[Any, Any]) -> CellView:
     return CellView(
         text=f"{text} ({remark})" if remark else text,
         key="" if missing else str(value),
-        link=row[column.link] if column.link else None,
+        link=row[column.link] if column.link and not missing else None,
         numeric=column.numeric,
         prose=column.prose,
     )

@@ -10,7 +10,14 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from swatbench.report import words
 from swatbench.report.canvas import INK, LINES, Drawing, Shade, colour_key, dot, draw, look_of
 from swatbench.report.comparison import Comparison
-from swatbench.report.conditions import CALLS, Called, condition_columns
+from swatbench.report.conditions import (
+    CALLS,
+    Called,
+    condition_columns,
+    input_columns,
+    input_note,
+    input_of,
+)
 from swatbench.report.costs import costs_of, ratio_verdict
 from swatbench.report.logarithmic import log_ticks
 from swatbench.report.ratios import FLOOR, TimeRatio
@@ -22,6 +29,8 @@ from swatbench.spec.cost import Protocol
 
 _VERDICTS = {"more": "less", "less": "more"}
 """Verdict on a time → that on a throughput."""
+_APART = 1.4
+"""Least ratio of two batch sizes that are both labelled."""
 
 
 def throughputs_table(sections: Sequence[Section], link: Link) -> Table:
@@ -32,6 +41,7 @@ def throughputs_table(sections: Sequence[Section], link: Link) -> Table:
         *condition_columns(rows),
         Column(name="call", title="Call"),
         Column(name="batch_size", title="Batch", show=words.whole, numeric=True),
+        *input_columns(rows),
         Column(name="images_per_s", title="Images/s", show=rate, numeric=True, link="record"),
         Column(name="ratio", title="× reference", show=words.factor, numeric=True),
         Column(name="interval", title="95 % CI", shown_only=True),
@@ -42,7 +52,8 @@ def throughputs_table(sections: Sequence[Section], link: Link) -> Table:
         "Images/s are the batch divided by the median time of a call. Ratios are medians of paired ratios, "
         f"turned round: above 1, the arm does more images in a second than its reference. {FLOOR}"
     )
-    extra = ("protocol", "low", "high", "settled", "condition", "record")
+    extra = ("protocol", "low", "high", "settled", "input", "condition", "record")
+    note = f"{note} {input_note(rows)}".rstrip()
     return make_table("throughputs", "Throughput", note, columns, rows, extra=extra)
 
 
@@ -101,6 +112,23 @@ def rate(images_per_s: float) -> str:
     return words.whole(images_per_s) if images_per_s >= 100 else words.factor(images_per_s)
 
 
+def spaced(batches: Sequence[int]) -> list[int]:
+    """Batch sizes that can be labelled on a logarithmic axis without their labels touching.
+
+    Args:
+        batches: Batch sizes, rising.
+
+    Example:
+        >>> spaced([1, 8, 10, 16, 256])
+        [1, 8, 16, 256]
+    """
+    kept: list[int] = []
+    for batch in batches:
+        if not kept or batch >= _APART * kept[-1]:
+            kept.append(batch)
+    return kept
+
+
 def _rows(section: Section, link: Link) -> Iterator[Row]:
     for measured, cost in costs_of(section):
         for call in measured.calls(cost.arm):
@@ -121,6 +149,7 @@ def _row(measured: Measured, call: Called) -> Row:
         "protocol": call.protocol,
         "call": CALLS[call.protocol],
         "batch_size": call.batch_size,
+        "input": input_of(measured.result),
         "images_per_s": call.batch_size / call.seconds.p50,
     }
 
@@ -129,7 +158,7 @@ def _time(comparisons: Sequence[Comparison], measured: Measured, arm: str, call:
     costs = (
         cost for item in comparisons if (item.pair, item.arm) == (measured.pair, arm) for cost in item.costs
     )
-    same = (cost for cost in costs if cost.condition == measured.condition)
+    same = (cost for cost in costs if cost.record == measured.stored.record.digest)
     return next((cost.time(call.protocol, call.batch_size) for cost in same), None)
 
 
@@ -139,11 +168,11 @@ def _ratio(time: TimeRatio | None) -> dict[str, Any]:
         return {"interval": words.NOTHING, "verdict": words.NOTHING}
     ratio = time.ratio
     verdict, *remarks = ratio_verdict(ratio, time.timing).split("; ")
-    remarks = [f"its time {remark}" if remark.startswith("drifted") else remark for remark in remarks]
+    remarks = [remark.replace("the ratio", "the ratio of times", 1) for remark in remarks]
     return {
         "ratio": 1 / ratio.ratio,
-        "low": 1 / ratio.high,
-        "high": 1 / ratio.low,
+        "low": 1 / ratio.high if ratio.enough else None,
+        "high": 1 / ratio.low if ratio.enough else None,
         "interval": words.factors(1 / ratio.high, 1 / ratio.low) if ratio.enough else words.NOTHING,
         "floor": ratio.floor,
         "settled": time.timing.settled if time.timing else None,
@@ -168,7 +197,7 @@ def _lines(section: Section, protocol: Protocol) -> Iterator[tuple[str, str, boo
 def _dress(axes: Axes, batches: Sequence[int], rates: Sequence[float]) -> None:
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
-    axes.xaxis.set_major_locator(FixedLocator(batches))
+    axes.xaxis.set_major_locator(FixedLocator(spaced(batches)))
     axes.xaxis.set_major_formatter(lambda x, _: words.whole(x))
     axes.xaxis.set_minor_locator(NullLocator())
     log_ticks(axes.yaxis, rates)

@@ -52,8 +52,8 @@ def time_ratios(section: Section, shades: dict[str, Shade], suffix: str) -> Draw
             Line2D([], [], color=RULE, linewidth=8, label="A/A floor"),
         ],
         title="Time as a multiple of the reference's.",
-        caption="Median of paired ratios with its 95 % interval; filled where it can be told from 1. "
-        "The grey band is what a second copy of the reference gave.",
+        caption="Median of paired ratios with its 95 % interval, where rounds suffice; filled where it can "
+        "be told from 1. The grey band is what a second copy of the reference gave.",
         alt=f"Ratios of time: {spoken}",
         height_in=1.0 + 0.42 * len(rows),
     )
@@ -72,10 +72,12 @@ def _paint(axes: Axes, rows: Sequence[Timing], shades: dict[str, Shade]) -> None
     for place, row in enumerate(rows):
         ratio, shade = row.ratio, shades[row.pair]
         axes.fill_betweenx([place - 0.38, place + 0.38], 1 / ratio.floor, ratio.floor, color=RULE, lw=0)
+        # Without rounds enough no interval is one.
         spread = [[max(0.0, ratio.ratio - ratio.low)], [max(0.0, ratio.high - ratio.ratio)]]
+        whiskers = spread if ratio.enough else None
         inside = shade.colour if ratio.distinguishable else PAPER
         axes.errorbar(
-            ratio.ratio, place, xerr=spread, fmt="o", color=shade.colour, markerfacecolor=inside, capsize=3
+            ratio.ratio, place, xerr=whiskers, fmt="o", color=shade.colour, markerfacecolor=inside, capsize=3
         )
         dot(axes, ratio.ratio, place, shade)
     axes.axvline(1.0, color=INK, linewidth=0.9)

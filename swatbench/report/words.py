@@ -65,13 +65,42 @@ def quantity(value: float | None) -> str:
     Example:
         >>> quantity(1_251_268_000), quantity(142_346), quantity(7)
         ('1.25 G', '142 k', '7')
+        >>> quantity(999_999)
+        '1.00 M'
     """
     if value is None or math.isnan(value):
         return NOTHING
     for size, prefix in _SI:
-        if abs(value) >= size:
+        if abs(_rounded(value)) >= size:
             return f"{_three(value / size)} {prefix}"
     return _three(value) if value % 1 else whole(value)
+
+
+def in_unit(value: float | None, unit: str) -> str:
+    """A large quantity with an SI prefix to its unit.
+
+    Args:
+        value: The quantity.
+        unit: Its unit, without prefix.
+
+    Example:
+        >>> in_unit(1.98e9, "Hz"), in_unit(7, "FLOP/s")
+        ('1.98 GHz', '7 FLOP/s')
+    """
+    text = quantity(value)
+    return text if text == NOTHING else f"{text}{unit}" if " " in text else f"{text} {unit}"
+
+
+def energy(value: float | None) -> str:
+    """Joules in the unit that suits them, three digits.
+
+    Example:
+        >>> energy(0.01234), energy(2.5), energy(0.9999)
+        ('12.3 mJ', '2.50 J', '1.00 J')
+    """
+    if value is None or math.isnan(value):
+        return NOTHING
+    return f"{_three(1e3 * value)} mJ" if _rounded(value) < 1 else f"{_three(value)} J"
 
 
 def size(value: float | None) -> str:
@@ -80,11 +109,14 @@ def size(value: float | None) -> str:
     Example:
         >>> size(5 * 2**20), size(512)
         ('5.00 MiB', '512 B')
+        >>> size(2**20 - 1)
+        '1.00 MiB'
     """
     if value is None or math.isnan(value):
         return NOTHING
     for unit, name in _BYTES:
-        if abs(value) >= unit:
+        # From here on the next smaller unit would say 1,024.
+        if abs(value) >= unit * (1 - 0.5 / 1024):
             return f"{_three(value / unit)} {name}"
     return f"{whole(value)} B"
 
@@ -95,11 +127,13 @@ def duration(value: float | None) -> str:
     Example:
         >>> duration(0.01234), duration(3.5), duration(150)
         ('12.3 ms', '3.50 s', '2.50 min')
+        >>> duration(0.0009999)
+        '1.00 ms'
     """
     if value is None or math.isnan(value):
         return NOTHING
     for least, scale, unit in _TIMES:
-        if value >= least:
+        if _rounded(value) >= least:
             return f"{_three(value * scale)} {unit}"
     return NOTHING
 
@@ -129,13 +163,15 @@ def between(low: float | None, high: float | None, places: int = 1) -> str:
 
 
 def factors(low: float, high: float) -> str:
-    """An interval of ratios.
+    """An interval of ratios: three places near 1, three digits below, two places above.
 
     Example:
-        >>> factors(1.34, 1.4), factors(0.9912, 1.0034)
-        ('1.34 to 1.40', '0.991 to 1.003')
+        >>> factors(1.34, 1.4), factors(0.9912, 1.0034), factors(0.0512, 0.0534)
+        ('1.34 to 1.40', '0.991 to 1.003', '0.0512 to 0.0534')
     """
-    return between(low, high, 3 if _near_one(low) and _near_one(high) else 2)
+    if math.isnan(low) or math.isnan(high) or (_near_one(low) and _near_one(high)):
+        return between(low, high, 3)
+    return " to ".join(_three(end) if end < 1 else decimal(end, 2) for end in (low, high))
 
 
 def count(number: int, noun: str) -> str:
@@ -179,5 +215,10 @@ def _near_one(value: float) -> bool:
 
 def _three(value: float) -> str:
     """Three digits, more where the whole part has more."""
-    digits = math.floor(math.log10(abs(value))) if value else 0
+    digits = math.floor(math.log10(abs(_rounded(value)))) if value else 0
     return decimal(value, min(max(2 - digits, 0), 6))
+
+
+def _rounded(value: float) -> float:
+    """To three digits, by which a unit is chosen: 999.9 is shown as 1,000 and needs the next one."""
+    return float(f"{value:.3g}")

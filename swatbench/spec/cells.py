@@ -187,7 +187,9 @@ class CostCell(_Cell):
     pair: dict[str, Any]
     """The catalogue's row, whole; of models from elsewhere a name alone."""
     arms: dict[str, tuple[str, ...]]
-    """Arm → the parts that it applies to this pair; the first one is the reference of every ratio."""
+    """Arm → the parts that it applies to this pair."""
+    reference: str
+    """Arm that every ratio is taken to."""
     models: dict[str, str] = Field(default_factory=dict)
     """Arm → what names its model, for an arm that is no arm of the pair."""
     input_size: tuple[int, int, int]

@@ -140,6 +140,7 @@ def cost_cells(
         CostCell(
             pair=pair,
             arms=arms,
+            reference=next(iter(arms)),
             models=models or {},
             input_size=input_size,
             num_classes=machine.num_classes,

@@ -90,12 +90,13 @@ def _document(text: str, file: str) -> Document:
 
 def _no_keys(document: Document) -> Problem:
     found = {list: "a list", type(None): "nothing"}.get(type(document.value), "a single value")
-    required = [name for name, field in Suite.model_fields.items() if field.is_required()]
+    required = [name for name, field in ProfileSuite.model_fields.items() if field.is_required()]
+    trains = [name for name, field in Suite.model_fields.items() if field.is_required()]
     return Problem(
         key=(),
         mark=document.marks.get((), Mark(line=1, column=1)),
         what=f"a suite is a set of keys, and this file holds {found}.",
-        fix=f"Required: {', '.join(required)}.",
+        fix=f"Required: {', '.join(required)}; to train also {', '.join(trains[len(required) :])}.",
     )
 
 

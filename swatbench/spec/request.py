@@ -46,7 +46,7 @@ def check_name(name: str) -> None:
     Raises:
         ModelError: The catalogue has no such model.
     """
-    if name.startswith(tuple(f"{arm}_" for arm in ARMS)):
+    if ":" not in name and name.startswith(tuple(f"{arm}_" for arm in ARMS)):
         find_model(name)
 
 

@@ -45,6 +45,12 @@ class Promise(Spec):
     """Smallest gain of SWAT in top-1 accuracy over the baseline, in points, that every pair reaches."""
 
 
+SINGLE = "models"
+"""Name, in place of a suite's, of the folder that measurements of single models lie in."""
+OF_MEASURING = frozenset({"device", "precision", "fused_attention"})
+"""Keys of `execution` that measuring follows."""
+
+
 class PairedSuite(Spec):
     """What every suite file says: which pairs, which arms, where they run."""
 
@@ -69,6 +75,12 @@ class PairedSuite(Spec):
     """Other sizes or readings of SWAT than the paper's."""
     execution: Execution = Execution()
     """Device, precision, threads."""
+
+    @model_validator(mode="after")
+    def _name_is_free(self) -> Self:
+        if self.name == SINGLE:
+            raise ValueError(f"name: {SINGLE} is where measurements of single models lie; choose another")
+        return self
 
     @model_validator(mode="after")
     def _baseline_first(self) -> Self:
@@ -105,6 +117,15 @@ class ProfileSuite(PairedSuite):
     """Classes of the logits."""
     cost: Cost = Cost()
     """How cost is measured."""
+
+    @model_validator(mode="after")
+    def _nothing_of_training(self) -> Self:
+        for key in sorted(self.execution.model_fields_set - OF_MEASURING):
+            raise ValueError(
+                f"execution.{key}: is of training alone, and this suite trains nothing; measuring has "
+                "cost.threads, cost.modes, cost.precisions and cost.layouts"
+            )
+        return self
 
 
 class Suite(PairedSuite):

@@ -198,8 +198,8 @@ class DeviceState(Spec):
     memory_hz: Positive | None = None
     power_w: Positive | None = None
     temperature_c: float | None = None
-    throttled_by: tuple[str, ...] = ()
-    """Reasons for which the card lowered its clocks, by NVML."""
+    throttled_by: tuple[str, ...] | None = None
+    """Reasons for which the card lowered its clocks at that moment, by NVML; null where it does not tell."""
     l2_bytes: Count | None = None
     """Size of the card's L2 cache; it is warm from one call to the next and never flushed."""
 

@@ -40,6 +40,18 @@ def refused(error: OSError, path: Path, verb: str) -> StoreError:
     return StoreError(f"The file cannot be {verb}: {reason}.", where=str(path), fix=fix)
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder that something will be written to, so that a wrong one is told before work is done.
+
+    Raises:
+        StoreError: It cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise refused(error, path, "made") from error
+
+
 def damaged(path: Path, reason: str) -> StoreError:
     """The error for a file that can be read but not understood."""
     return StoreError(f"The file is damaged: {reason}.", where=str(path), fix="Run its cell again.")

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from swatbench.errors import MachineError, ModelError
+from swatbench.measure import apart
 from swatbench.measure.apart import run_apart
 
 
@@ -74,6 +75,12 @@ def test_a_pass_that_fails_says_which_and_how(how, words):
     assert "(memory of swat)" in caught.value.what
     assert ("--batch" in (caught.value.fix or "")) == (how != "other")
     assert not multiprocessing.active_children()
+
+
+def test_a_pass_may_take_any_time_unless_a_limit_is_given(monkeypatch):
+    monkeypatch.setattr(apart, "ask", lambda _call, *, timeout_s, **_: timeout_s)
+    assert run_apart(partial(add, 2, 3), what="adding") is None
+    assert run_apart(partial(add, 2, 3), what="adding", timeout_s=3) == 3
 
 
 def sleep(file, _say):

@@ -203,6 +203,9 @@ def test_on_cuda_time_is_that_of_kernels_and_backward_runs_in_a_thread_of_its_ow
         event("module::head", 10, 90, annotation=True, kernels=[("module::head", 700)]),
         event("aten::linear", 20, 80, sequence_nr=5),
         event("aten::addmm", 30, 70, sequence_nr=6, kernels=[("gemm", 300), ("split_k", 20)]),
+        # CUDA's own calls, which some versions of torch number like the operators around them.
+        event("cudaLaunchKernel", 40, 50, kernels=[("gemm", 300), ("split_k", 20)]),
+        event("cuLaunchKernelEx", 55, 60, kernels=[("gemm", 300)]),
         event("phase::backward", 100, 200, annotation=True),
         event(f"{node}AddmmBackward0", 110, 190, sequence_nr=6, thread=2),
         event("aten::mm", 120, 180, thread=2, kernels=[("gemm", 500)]),

@@ -83,11 +83,20 @@ def test_what_a_card_does_not_support_is_left_out(use):
     assert state.throttled_by == ("hardware slowdown",)
 
 
+def test_no_reason_is_told_apart_from_none_that_is_known(use, monkeypatch):
+    monkeypatch.setattr(Nvml, "nvmlDeviceGetCurrentClocksEventReasons", lambda _self, _handle: 0x1)
+    use(Nvml())
+    assert device_state("after", "cuda").throttled_by == ()
+    refused = (f"nvmlDeviceGetCurrentClocks{name}Reasons" for name in ("Event", "Throttle"))
+    use(Nvml(refused=tuple(refused)))
+    assert device_state("after", "cuda").throttled_by is None
+
+
 @pytest.mark.parametrize("nvml", [None, Nvml(refused=("nvmlInit",))], ids=["not installed", "failing"])
 def test_without_nvml_the_rest_is_told(use, nvml):
     use(nvml)
     state = device_state("before", "cuda")
-    assert (state.sm_hz, state.power_w, state.throttled_by) == (None, None, ())
+    assert (state.sm_hz, state.power_w, state.throttled_by) == (None, None, None)
     assert state.l2_bytes == 50 * 2**20
     assert state.load_average is not None
     with pytest.raises(NoCardError, match="not installed" if nvml is None else "Not Supported"):

@@ -11,7 +11,8 @@ from swatbench.measure.energy import energy_counter, measure_energy
 class Card:
     """A device that does queued work, in its own time and for its own joules, when it is waited for."""
 
-    def __init__(self):
+    def __init__(self, waiting_s=0.0):
+        self.waiting_s = waiting_s
         self.now = 0.0
         self.joules = 1000.0
         self.queue = []
@@ -26,6 +27,7 @@ class Card:
             self.joules += joules
             self.done.append(name)
         self.queue.clear()
+        self.now += self.waiting_s
 
 
 def measured(card, calls, **changes):
@@ -46,6 +48,15 @@ def test_a_window_is_as_many_calls_as_fill_it():
     measured(card, {"a": card.call("a", 0.25, 1.0)}, windows=5)
     # One call to begin with, one that already lasts as long as the calibration, then five windows.
     assert card.done.count("a") == 1 + 1 + 5 * (2.0 / 0.25)
+
+
+def test_a_window_lasts_as_long_as_it_says_where_waiting_takes_as_long_as_a_call():
+    card = Card(waiting_s=1e-3)
+    calls = {"a": card.call("a", 1e-3, 1.0)}
+    measured(card, calls, windows=0)
+    calibrating_s = card.now
+    measured(card, calls, windows=5)
+    assert card.now - 2 * calibrating_s == pytest.approx(5 * 2.0, rel=0.02)
 
 
 def test_the_arms_take_turns_in_random_order():
@@ -110,6 +121,15 @@ def test_a_counter_tells_joules(monkeypatch, mig):
     assert joules() == 1.5
     nvml.millijoules = 2750
     assert joules() == 2.75
+
+
+def test_a_counter_that_stops_answering_is_told(monkeypatch):
+    nvml = Nvml(mig=0, millijoules=1500)
+    monkeypatch.setattr(energy, "card", lambda: (nvml, "handle"))
+    joules = energy_counter("cuda")
+    nvml.millijoules = None
+    with pytest.raises(MachineError, match=r"could not be read \(Not Supported\)"):
+        joules()
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The largest batch: the search against thresholds, and tries against a model whose need is known."""
 
 import os
+import shutil
 import signal
 import time
 from functools import partial
@@ -12,7 +13,7 @@ from torch import nn
 from swatbench.errors import MachineError, ModelError
 from swatbench.measure import fits
 from swatbench.measure.condition import Condition
-from swatbench.measure.fits import largest_batch, search
+from swatbench.measure.fits import RefusedError, largest_batch, search
 
 MIB = 2**20
 PIXELS = 3 * 4 * 4
@@ -35,8 +36,10 @@ WEIGHT_BYTES = PIXELS * FEATURES * FLOAT_BYTES
 IMAGE_BYTES = FEATURES * FLOAT_BYTES
 
 
-def found(build, *, protocol="inference", limit_bytes=None, device="cpu", **asked):
-    condition = Condition(batch_size=7, input_size=(3, 4, 4), num_classes=2, device=device, precision="fp32")
+def found(build, *, protocol="inference", limit_bytes=None, device="cpu", mode="eager", **asked):
+    condition = Condition(
+        batch_size=7, input_size=(3, 4, 4), num_classes=2, device=device, precision="fp32", mode=mode
+    )
     return largest_batch(build, condition=condition, protocol=protocol, limit_bytes=limit_bytes, **asked)
 
 
@@ -69,6 +72,17 @@ def test_a_search_that_is_not_led_further_says_so(most):
     assert max(tried) == most
 
 
+def test_a_try_that_torch_refuses_ends_the_search_with_what_fitted_if_any_did():
+    def fits_(batch, most):
+        if batch > most:
+            raise RefusedError("too large a grid")
+        return True
+
+    assert search(partial(fits_, most=7), 64) == (4, False)
+    with pytest.raises(RefusedError, match="too large a grid"):
+        search(partial(fits_, most=0), 64)
+
+
 def test_a_try_that_takes_too_long_ends_the_search_with_what_fitted():
     assert search(lambda batch: True if batch < 8 else None, 64) == (4, False)
 
@@ -98,6 +112,18 @@ def test_without_a_limit_it_is_that_of_free_memory(monkeypatch):
     result = found(Wide, most=2)
     assert result.limit_bytes == int(0.9 * (40 * MIB + WEIGHT_BYTES))
     assert (result.batch_size, result.bounded_by) == (2, "search")
+
+
+def test_without_a_limit_it_is_what_is_free_on_a_card(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (3 * MIB, 5 * MIB))
+    monkeypatch.setattr(fits, "run_apart", lambda call, **_: call(None))
+    assert fits._free_bytes("cuda", None) == 3 * MIB
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no compiler")
+def test_what_the_compiler_holds_is_no_part_of_a_batch_s_need():
+    result = found(Wide, limit_bytes=WEIGHT_BYTES + 12 * IMAGE_BYTES, most=4, mode="compiled")
+    assert (result.batch_size, result.bounded_by) == (4, "search")
 
 
 class Reserving(Wide):
@@ -151,6 +177,8 @@ class Mortal(nn.Module):
             raise MemoryError
         if len(x) > 3 and self.how == "exit":
             os._exit(7)
+        if self.how == "every" or (len(x) > 3 and self.how == "torch"):
+            raise torch.AcceleratorError("CUDA error: invalid configuration argument")
         if len(x) > 3 and self.how == "user":
             raise ModelError("Three at most.")
         if len(x) > 3:
@@ -164,9 +192,15 @@ def test_a_kill_and_an_error_of_memory_mean_that_a_batch_does_not_fit(how):
     assert (result.batch_size, result.bounded_by) == (3, "memory")
 
 
+def test_an_error_of_torch_ends_the_search_with_what_fitted():
+    result = found(partial(Mortal, "torch"), limit_bytes=64 * MIB)
+    assert (result.batch_size, result.bounded_by) == (2, "search")
+
+
 @pytest.mark.parametrize(
     ("how", "error", "words"),
     [
+        ("every", MachineError, r"2 images\) failed: AcceleratorError: CUDA error: invalid configuration"),
         ("exit", MachineError, "exit code 7"),
         ("value", MachineError, r"largest batch in inference, 4 images\) failed: ValueError"),
         ("user", ModelError, "Three at most"),

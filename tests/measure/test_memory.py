@@ -123,6 +123,38 @@ def test_parts_are_exact_and_the_peak_is_what_is_there_at_once():
     assert found.peak_bytes - found.working_bytes == pytest.approx(held, abs=SLACK)
 
 
+def test_copies_of_weights_in_autocast_s_type_are_no_activations():
+    inputs, width, classes, batch = 3 * 8 * 8, 512, 10, 2
+    build = partial(Mlp, inputs, width, classes)
+    found = measured(build, protocol="training", batch=batch, num_classes=classes, precision="bf16")
+    # The images' copy and the sigmoid's output in two bytes; of the loss, which is float32, as ever.
+    assert found.saved_bytes == batch * (inputs + width) * 2 + batch * classes * FLOAT_BYTES + FLOAT_BYTES
+
+
+class Particular(nn.Conv2d):
+    """Takes images of one layout alone, and has a logit for each of four pixels."""
+
+    def __init__(self):
+        super().__init__(3, 1, 3)
+
+    def forward(self, x):
+        if not x.is_contiguous(memory_format=torch.channels_last):
+            raise ModelError("These images lie otherwise.")
+        return super().forward(x).flatten(1)
+
+
+def test_images_lie_in_the_condition_s_layout_throughout():
+    asked = {"protocol": "training", "size": 4, "num_classes": 4}
+    assert measured(Particular, layout="channels_last", **asked).weights_bytes == (27 + 1) * FLOAT_BYTES
+    with pytest.raises(ModelError, match="lie otherwise"):
+        measured(Particular, **asked)
+
+
+def test_a_slow_machine_has_half_an_hour(monkeypatch):
+    monkeypatch.setattr(memory, "run_apart", lambda _call, *, timeout_s, **_: timeout_s)
+    assert measured(Mlp) == 1800
+
+
 def test_inference_keeps_nothing_and_a_cpu_reserves_nothing():
     found = measured(partial(Mlp, 192, 8, 2))
     assert (found.gradients_bytes, found.optimizer_bytes, found.saved_bytes) == (None, None, None)

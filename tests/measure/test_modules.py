@@ -7,6 +7,7 @@ from torch import nn
 
 from swatbench.measure.condition import Condition
 from swatbench.measure.counts import count
+from swatbench.measure.parts import part_of
 
 
 def counted(build, input_size=(3, 224, 224)):
@@ -86,3 +87,17 @@ def test_what_is_shared_is_counted_once():
     assert (rows["first"].params, rows["first"].macs) == (16, 2 * 3 * 4 * 4)
     assert (rows["tied"].params, rows["tied"].macs) == (0, 3 * 4 * 4)
     assert rows[""].macs == 3 * 4 * 3 + 3 * 3 * 4
+
+
+@pytest.mark.parametrize(
+    ("path", "part"),
+    [
+        ("attn_pool.qkv", "head"),
+        ("attn_pool", "head"),
+        ("blocks.3.attn.qkv", "token mixing"),
+        ("attn_pool2.qkv", "token mixing"),
+        ("head.fc", "head"),
+    ],
+)
+def test_pooling_by_attention_belongs_to_the_head(path, part):
+    assert part_of(path) == part

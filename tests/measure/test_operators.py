@@ -162,3 +162,66 @@ def encoder_layer(x, weight):
 def test_what_no_counter_knows_is_an_error(function, weight_shape, name):
     with pytest.raises(ModelError, match=name):
         counted(function, weight_shape, (2, 4, 4))
+
+
+class InTrainingAlone(Apply):
+    """A model that does nothing in evaluation mode, where what it does in training would be refused too."""
+
+    def forward(self, x):
+        return super().forward(x).flatten(1) if self.training else x.flatten(1)
+
+
+class MultipliesBackward(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, grad):
+        (x,) = ctx.saved_tensors
+        return grad * torch.dot(x.flatten(), grad.flatten())
+
+
+def trained(function, weight_shape=(1,)):
+    condition = Condition(batch_size=2, input_size=(2, 4, 4), num_classes=32, device="cpu", precision="fp32")
+    return count(lambda: InTrainingAlone(function, weight_shape), condition, training=True)
+
+
+@pytest.mark.parametrize(
+    ("function", "weight_shape", "name"),
+    [
+        (lambda x, w: x * torch.mv(x[0, 0], w), (4,), "aten::mv"),
+        (lambda x, w: x * torch.dot(x[0, 0, 0], w), (4,), "aten::dot"),
+        (lambda x, w: x * torch.vdot(x[0, 0, 0], w), (4,), "aten::vdot"),
+        (lambda x, w: x * torch.addmv(w, x[0, 0], w), (4,), "aten::addmv"),
+        (lambda x, w: x * torch.addr(x[0, 0], w, w), (4,), "aten::addr"),
+        (lambda x, w: x * torch.addbmm(w, x[0], x[0]), (1,), "aten::addbmm"),
+        (lambda x, w: x * x[0, 0].clone().addmm_(w, w), (4, 4), "aten::addmm_"),
+        (lambda x, w: x * F.bilinear(x, x, w), (4, 4, 4), "aten::_trilinear"),
+        (lambda x, w: torch.fft.rfft2(x * w).real.repeat(1, 1, 1, 2)[..., :4], (1,), "aten::_fft_r2c"),
+        (lambda x, w: torch.linalg.qr(x * w)[1], (1,), "aten::linalg_qr"),
+        (lambda x, w: torch.cdist(x * w, x), (1,), "aten::_cdist_forward"),
+        (lambda x, w: gram(x * w), (1,), "swatbench_test::gram"),
+        (lambda x, w: MultipliesBackward.apply(x * w), (1,), "aten::dot"),
+    ],
+)
+def test_what_training_alone_multiplies_uncounted_is_an_error(function, weight_shape, name):
+    with pytest.raises(ModelError, match=f"no counter knows: {name}\\."):
+        trained(function, weight_shape)
+
+
+@pytest.mark.parametrize(
+    ("function", "weight_shape", "macs"),
+    [
+        # Of images of (2, 2, 4, 4) a product and its gradients, that of the images not being wanted.
+        (lambda x, w: x @ w, (4, 4), 2 * 64 * 4),
+        (lambda x, w: torch.einsum("bchw,wk->bchk", x, w), (4, 4), 2 * 64 * 4),
+        (lambda x, w: x * torch.linalg.vector_norm(x * w, dim=-1, keepdim=True), (1,), 0),
+        (lambda x, w: F.interpolate(x * w, (4, 4), mode="bilinear"), (1,), 0),
+        (lambda x, w: F.layer_norm(F.gelu(x * w).softmax(-1), (4,)).cumsum(-1), (1,), 0),
+        (lambda x, w: x * torch.outer(w, w), (4,), 0),
+    ],
+)
+def test_what_training_multiplies_otherwise_is_counted_or_free(function, weight_shape, macs):
+    assert trained(function, weight_shape).training_macs == macs

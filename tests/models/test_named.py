@@ -1,9 +1,8 @@
-"""Models by their names: found in the catalogue, in timm, in a folder or a user's code, or refused."""
+"""Models by their names: found in the catalogue, in timm or in a folder, or refused."""
 
 import json
-import pickle
-import sys
-from functools import partial
+from hashlib import sha256
+from pathlib import Path
 
 import pytest
 import timm
@@ -12,88 +11,18 @@ from timm.layers import use_fused_attn
 
 from swatbench.errors import MachineError, ModelError
 from swatbench.models.build import build_model
-from swatbench.models.named import build_named, find_named, import_code
+from swatbench.models.named import build_named, find_named
 from swatbench.spec.catalog import PAIRS, parts_of
 
-FACTORIES = """
-import torch
-from torch import nn
 
-print("a line of the user's own")
-NUMBER = 3
-model = nn.Linear(2, 2)
-kept = nn.Sequential(nn.Flatten(), nn.Linear(3 * 4 * 4, 5))
-
-class Net(nn.Module):
-    default_cfg = {"input_size": (3, 6, 8)}
-
-    def __init__(self, classes=5):
-        super().__init__()
-        self.head = nn.Linear(3 * 6 * 8, classes)
-
-    def forward(self, images):
-        return self.head(images.flatten(1))
-
-class ByValue(nn.Module):
-    def forward(self, images):
-        if images.sum() != 0:
-            return images
-        return torch.zeros(len(images), 4)
-
-class Pyramid(Net):
-    def forward(self, images):
-        return (self.head(images.flatten(1)),)
-
-class Nested:
-    make = Net
-
-def anywhere():
-    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 5))
-
-def same():
-    return kept
-
-def sharing():
-    return nn.Sequential(kept, nn.Linear(5, 5))
-
-def text():
-    return "a net"
-
-def raising():
-    raise RuntimeError("no weights today")
-
-def leaving():
-    raise SystemExit(3)
-
-def half():
-    return Net().half()
-
-def sized(width, depth=2):
-    return Net()
-"""
-
-
-@pytest.fixture
-def code(tmp_path, monkeypatch):
-    """A folder that is the current one, with modules of a user's, which are forgotten afterwards."""
-    files = {
-        "swatbench_nets": FACTORIES,
-        "swatbench_broken": "import swatbench_missing_module",
-        "swatbench_exits": "raise SystemExit('done')",
-        "swatbench_syntax": "def :",
-    }
-    for name, text in files.items():
-        (tmp_path / f"{name}.py").write_text(text)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    yield tmp_path
-    for name in files:
-        sys.modules.pop(name, None)
-
-
-def build(name, *, num_classes=10, seed=0, input_size=(3, 32, 32), fused_attention=False):
+def build(name, *, num_classes=10, seed=0, input_size=(3, 32, 32), fused_attention=False, place=None):
     return build_named(
-        name, num_classes=num_classes, seed=seed, fused_attention=fused_attention, input_size=input_size
+        name,
+        num_classes=num_classes,
+        seed=seed,
+        fused_attention=fused_attention,
+        input_size=input_size,
+        place=place,
     )
 
 
@@ -180,8 +109,20 @@ def test_a_folder_needs_no_weights_and_its_path_is_told_nowhere(folder):
     )
     found = find_named(name)
     assert (found.input_size, found.num_classes) == ((3, 64, 64), 6)
-    assert (found.name, found.arm, found.pair["name"]) == (name, "my_vit", "my_vit")
-    assert build(name, num_classes=6, input_size=(3, 64, 64)).patch_embed.img_size == (64, 64)
+    assert (found.arm, found.pair["name"]) == ("my_vit", "my_vit")
+    assert f"local-dir:{found.place}" == name
+    digest = sha256((Path(found.place) / "config.json").read_bytes()).hexdigest()
+    assert found.name == f"local-dir:my_vit@{digest[:10]}"
+    kept = build(found.name, num_classes=6, input_size=(3, 64, 64), place=found.place)
+    assert kept.patch_embed.img_size == (64, 64)
+    assert equal(kept, build(name, num_classes=6, input_size=(3, 64, 64)))
+
+
+def test_a_folder_that_is_gone_is_told_without_its_path(tmp_path):
+    gone = str(tmp_path / "gone")
+    with pytest.raises(ModelError, match=r"net@0123456789: The folder cannot be read") as told:
+        build("local-dir:net@0123456789", place=gone)
+    assert gone not in str(told.value)
 
 
 def test_a_folder_without_a_usable_configuration_is_refused(folder, tmp_path):
@@ -221,78 +162,28 @@ def test_a_size_that_a_model_does_not_take_is_refused():
         find_named("swat_deit_mini", size=(2, 2))
 
 
-@pytest.mark.usefixtures("code")
-def test_a_factory_is_called_and_its_model_says_its_size_and_classes():
-    found = find_named("swatbench_nets:Net")
-    assert (found.input_size, found.num_classes, found.pair["name"]) == ((3, 6, 8), 5, "swatbench_nets:Net")
-    assert find_named("swatbench_nets:Nested.make").input_size == (3, 6, 8)
-    assert find_named("swatbench_nets:anywhere").input_size == (3, 224, 224)
-    assert find_named("swatbench_nets:anywhere", size=(9, 5), num_classes=5).input_size == (3, 9, 5)
-
-
-@pytest.mark.usefixtures("code")
-def test_what_a_user_s_module_prints_is_kept_out_of_the_output(capsys):
-    find_named("swatbench_nets:Net")
-    told = capsys.readouterr()
-    assert (told.out, told.err) == ("", "a line of the user's own\n")
-
-
-@pytest.mark.usefixtures("code")
-def test_a_factory_s_module_can_be_imported_before_anything_is_built():
-    import_code("deit_mini")
-    assert "swatbench_nets" not in sys.modules
-    import_code("swatbench_nets:no_such_factory")
-    assert "swatbench_nets" in sys.modules
-
-
-@pytest.mark.usefixtures("code")
-def test_a_model_that_needs_values_is_called_with_values():
-    assert find_named("swatbench_nets:ByValue").num_classes == 4
-
-
-@pytest.mark.usefixtures("code")
-def test_a_factory_s_builder_can_be_sent_to_another_process():
-    send = partial(build_named, "swatbench_nets:Net", num_classes=5, seed=1, fused_attention=False)
-    made = pickle.loads(pickle.dumps(send))(input_size=(3, 6, 8))
-    assert equal(made, send(input_size=(3, 6, 8)))
-
-
-@pytest.mark.usefixtures("code")
 @pytest.mark.parametrize(
-    ("name", "words"),
+    ("name", "size", "words"),
     [
-        ("swatbench_nowhere:Net", "There is no module swatbench_nowhere.*PYTHONPATH"),
-        ("swatbench_nets.py:Net", r"There is no module swatbench_nets.py.*Leave out \.py"),
-        ("./swatbench_nets:Net", "names no factory.*package.module:factory"),
-        ("swatbench_nets:", "names no factory"),
-        ("swatbench_broken:Net", "cannot be imported: ModuleNotFoundError: .*missing_module.*line 1"),
-        ("swatbench_exits:Net", "cannot be imported: SystemExit: done"),
-        ("swatbench_syntax:Net", "cannot be imported: SyntaxError"),
-        ("swatbench_nets:Nett", "has no Nett. Did you mean Net"),
-        ("swatbench_nets:NUMBER", "NUMBER cannot be called: it is a int"),
-        ("swatbench_nets:model", "model is a model. Name a function"),
-        ("swatbench_nets:sized", "sized needs arguments: width[.]"),
-        (
-            "swatbench_nets:raising",
-            r"raising\(\) raised RuntimeError: no weights today .*nets.py, line \d+",
-        ),
-        ("swatbench_nets:leaving", r"leaving\(\) raised SystemExit: 3"),
-        ("swatbench_nets:text", "returned no module but a str"),
-        ("swatbench_nets:half", "head.weight is torch.float16 on cpu"),
-        ("swatbench_nets:same", "share parameters"),
-        ("swatbench_nets:sharing", "share parameters"),
-        ("swatbench_nets:Pyramid", r"gives a tuple, and no logits of shape \(2, classes\)"),
-        ("torch.nn:Identity", r"a tensor of shape \(2, 3, 224, 224\)"),
+        ("deit_mini", (33, 33), "patches are of 4 × 4 pixels, .*--size 32 or 36[.]"),
+        ("swat_mixer_mini", (32, 34), "patches are of 4 × 4 pixels, .*--size 32 or 32x36[.]"),
+        ("vit_tiny_patch16_224", (225, 224), "patches are of 16 × 16 pixels, .*--size 224 or 240x224[.]"),
+        ("vit_tiny_patch16_224", (8, 8), "patches are of 16 × 16 pixels, .*--size 16[.]"),
     ],
 )
-def test_a_factory_that_cannot_be_used_is_told_by_its_name_and_cause(name, words):
+def test_a_size_whose_last_pixels_no_patch_would_hold_is_refused(name, size, words):
     with pytest.raises(ModelError, match=words):
-        find_named(name)
+        find_named(name, size=size)
 
 
-@pytest.mark.usefixtures("code")
-def test_a_factory_s_size_and_classes_must_be_those_that_are_asked_for():
-    with pytest.raises(ModelError, match="tells 5 classes apart, and not the 7"):
-        find_named("swatbench_nets:Net", num_classes=7)
-    with pytest.raises(ModelError, match="does not take images of 3 × 8 × 8"):
-        find_named("swatbench_nets:Net", size=(8, 8))
+def test_a_model_that_is_made_for_such_a_size_keeps_it(folder):
+    name = folder(
+        architecture="vit_tiny_patch16_224", model_args={"img_size": 70}, pretrained_cfg={"num_classes": 6}
+    )
+    assert find_named(name).input_size == (3, 70, 70)
+    with pytest.raises(ModelError, match="patches are of 16 × 16 pixels"):
+        find_named(name, size=(71, 71))
+
+
+def test_a_model_that_takes_any_pixels_takes_them():
+    assert find_named("resnet18", size=(33, 35)).input_size == (3, 33, 35)

@@ -188,6 +188,7 @@ class World:
         cell = CostCell(
             pair=PAIRS[pair].as_dict(),
             arms={arm: parts_of(PAIRS[pair], arm) for arm in arms},
+            reference=arms[0],
             input_size=(3, 32, 32),
             num_classes=10,
             cost=cost or Cost(),

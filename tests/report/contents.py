@@ -44,7 +44,7 @@ STATES = (
     DeviceState(moment="before", load_average=0.25, cpu_hz=2.4e9, governor="performance"),
     DeviceState(moment="after", load_average=1.9, cpu_hz=2.1e9, governor="performance"),
 )
-DTYPES = {"fp32": "float32", "bf16": "bf16", "fp16": "float16"}
+DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 IMAGES = 400
 START = datetime(2025, 3, 1, 12, tzinfo=UTC)
 

@@ -1,21 +1,35 @@
+import csv
 import re
 from xml.etree import ElementTree as ET
 
 import pytest
 
-from swatbench.report.breakdowns import breakdown_bars, breakdown_table, difference_sentences
+from swatbench.report.breakdowns import (
+    PROFILER_NOTE,
+    breakdown_bars,
+    breakdown_table,
+    difference_sentences,
+)
 from swatbench.report.canvas import colours
 from swatbench.report.export import csv_text
-from swatbench.report.spent import EVERYTHING_ELSE, WHOLE_STEP, aligned, seconds_by_part, told
+from swatbench.report.spent import (
+    EVERYTHING_ELSE,
+    TIMED_STEP,
+    WHOLE_STEP,
+    aligned,
+    largest,
+    seconds_by_part,
+    told,
+)
 from swatbench.store.cost import Spent
 from tests.report.measured import CHANGED, SHARES, STEPS_S, detail
 
 
-def spent(part, operator, self_s, *, phase="forward", arm="baseline"):
+def spent(part, operator, self_s, *, phase="forward", arm="baseline", path="blocks.*"):
     return Spent(
         arm=arm,
         protocol="training",
-        path="blocks.*",
+        path=path,
         part=part,
         operator=operator,
         phase=phase,
@@ -30,6 +44,15 @@ def table(world):
 
 def rows(world, protocol="inference"):
     return [row for row in table(world).frame.to_dict(orient="records") if row["protocol"] == protocol]
+
+
+def timed_s(world, arm, name="training_s"):
+    ((measured,),) = [runs.conditions for section in world.gather() for runs in section.pairs]
+    return getattr(measured.cost(arm), name).p50
+
+
+def timed_more(world, name):
+    return 100 * (timed_s(world, "swat", name) / timed_s(world, "baseline", name) - 1)
 
 
 @pytest.fixture
@@ -48,10 +71,14 @@ def test_operators_are_laid_side_by_side_with_phases_summed():
     assert abs(copy.difference_s) > abs(product.difference_s)
 
 
-def test_phases_can_be_kept_apart():
+def test_phases_and_places_can_be_kept_apart():
     reference = [spent("head", "copy", 2.0), spent("head", "copy", 6.0, phase="backward")]
-    found = {row.phase: row.difference_s for row in aligned(reference, reference[:1], with_phases=True)}
+    found = {row.phase: row.difference_s for row in aligned(reference, reference[:1], finer=True)}
     assert found == {"forward": 0.0, "backward": -6.0}
+    own = [spent("head", "copy", 2.0, path="head"), reference[1]]
+    places = {(row.path, row.difference_s) for row in aligned(reference, own, finer=True)}
+    assert places == {("head", 2.0), ("blocks.*", -2.0), ("blocks.*", 0.0)}
+    assert {row.path for row in aligned(reference, own)} == {None}
 
 
 def test_small_differences_are_summed_up_and_nothing_is_lost():
@@ -82,7 +109,7 @@ def test_parts_come_in_the_order_of_a_model_and_unknown_ones_last():
 def test_rows_add_up_to_the_whole_step(profiled):
     for protocol in ("inference", "training"):
         step_s = sum(seconds for (name, _), seconds in STEPS_S.items() if name == protocol)
-        *parts, whole = rows(profiled, protocol)
+        *parts, whole, _ = rows(profiled, protocol)
         assert whole["part"] == WHOLE_STEP
         assert whole["reference_s"] == pytest.approx(step_s * sum(SHARES.values()))
         assert whole["own_s"] == pytest.approx(step_s * sum((SHARES | CHANGED).values()))
@@ -105,7 +132,7 @@ def test_large_differences_are_told_by_part_and_operator(profiled):
 def test_the_file_has_every_operator_with_phases_apart(profiled):
     lines = csv_text(table(profiled)).splitlines()
     assert len(lines) == 1 + len(STEPS_S) * len(SHARES | CHANGED)
-    assert any("layer norm,optimizer" in line for line in lines)
+    assert any("layer norm,blocks.*.norm1,optimizer" in line for line in lines)
     assert not any(EVERYTHING_ELSE in line or WHOLE_STEP in line for line in lines)
 
 
@@ -119,13 +146,39 @@ def test_a_row_shows_signed_times_and_links_to_its_record(profiled):
 def test_a_sentence_names_what_makes_a_step_longer_or_shorter(profiled):
     (section,) = profiled.gather()
     inference, training = difference_sentences(section)
-    assert inference.startswith(
+    assert inference == (
         "deit_mini, swat, forward pass: depthwise convolution in channel mixing +38 %, GELU in channel "
-        "mixing +9.0 %, matrix product in token mixing −4.0 %; all others +0.3 %, in all +43 % of the "
-        "baseline's step"
+        "mixing +9.0 %, matrix product in token mixing −4.0 %; all others +0.3 %, in all +43 % "
+        f"(timed: {timed_more(profiled, 'inference_s'):+.0f} %) of the baseline's step"
     )
     assert training.startswith("deit_mini, swat, training step: ")
-    assert "one process per arm" in training
+    assert f"(timed: {timed_more(profiled, 'training_s'):+.0f} %)" in training
+    assert "one process per arm" in PROFILER_NOTE
+    assert "torch.profiler" not in inference + training
+
+
+def test_the_optimizers_step_is_no_operator_elsewhere():
+    reference = [spent("other", "optimizer", 1.0), spent("other", "copy", 9.0)]
+    own = [spent("other", "optimizer", 2.0), spent("other", "copy", 13.0)]
+    assert largest(aligned(reference, own), None) == (
+        "copy elsewhere +40 %, the optimizer's step +10 %; in all +50 %"
+    )
+
+
+def test_the_whole_step_stands_beside_the_timed_one(profiled):
+    *_, whole, timed = table(profiled).views()
+    assert [view.text for view in whole[-4:]] == [
+        f"64.0 ms ({0.064 / timed_s(profiled, 'baseline'):.1f} × the timed)",
+        f"{64 * 1.433:.1f} ms ({0.064 * 1.433 / timed_s(profiled, 'swat'):.1f} × the timed)",
+        f"+{64 * 0.433:.1f} ms",
+        f"+43.3 (timed: {timed_more(profiled, 'training_s'):+.1f})",
+    ]
+    assert timed[4].text == TIMED_STEP
+    assert timed[6].text == f"{1e3 * timed_s(profiled, 'baseline'):.1f} ms"
+    row, *_ = csv.DictReader(csv_text(table(profiled)).splitlines())
+    assert float(row["own_timed_s"]) == pytest.approx(timed_s(profiled, "swat", "inference_s"))
+    profiled_s = 0.020 * sum((SHARES | CHANGED).values())
+    assert float(row["own_profiled_per_timed"]) == pytest.approx(profiled_s / float(row["own_timed_s"]))
 
 
 def test_a_sentence_about_equal_arms_says_that_nothing_differs(profiled, monkeypatch):
@@ -148,10 +201,18 @@ def test_bars_show_both_arms_in_each_protocol_with_every_part(profiled):
     assert breakdown_bars(section, colours(["deit_mini"]), "-some") == drawing
 
 
-def test_one_arm_alone_has_bars_and_no_differences(world):
+def test_one_arm_alone_has_its_parts_and_no_differences(world):
     detail(world.cost(arms=("baseline",)))
     (section,) = world.gather()
-    assert table(world).frame.empty
+    told_rows = rows(world)
+    assert [row["part"] for row in told_rows[-2:]] == [WHOLE_STEP, TIMED_STEP]
+    shares = {row["part"]: row["share_percent"] for row in told_rows}
+    assert shares["channel mixing"] == pytest.approx(100 * (0.30 + 0.10))
+    assert told_rows[-1]["own_s"] == pytest.approx(timed_s(world, "baseline", "inference_s"))
+    assert [column.title for column in table(world).columns][-3:] == ["Part", "Arm", "% of its own step"]
+    lines = csv_text(table(world)).splitlines()
+    assert len(lines) == 1 + len(STEPS_S) * len(SHARES)
+    assert any("depthwise" in line or "blocks.*.mlp.act" in line for line in lines)
     assert difference_sentences(section) == ()
     assert "token mixing 50 %" in breakdown_bars(section, colours(["deit_mini"]), "").alt
 

@@ -227,6 +227,17 @@ def test_no_arm_stands_in_for_the_baseline(world):
     assert section.comparisons == ()
 
 
+def test_a_record_with_a_reference_of_its_own_is_compared_by_it(world):
+    world.cost(arms=("baseline",))
+    world.cost(arms=("tokenization", "swat"), slowdown=1.5)
+    (section,) = world.gather()
+    assert section.pairs[0].reference == "baseline"
+    (found,) = section.comparisons
+    assert (found.arm, found.reference) == ("swat", "tokenization")
+    assert found.cost.inference.ratio == pytest.approx(1.5, rel=0.02)
+    assert section.refusals == ()
+
+
 def test_unlike_versions_are_compared_and_told(world):
     world.train(arm="baseline", seed=0)
     world.train(arm="swat", seed=0, percent=60.0)

@@ -3,9 +3,14 @@ import pytest
 from swatbench.report.conditions import calls_of, condition_of, setting_of, timing_of
 from swatbench.report.costs import cost_table, ratios_table
 from swatbench.report.figures import figures
+from swatbench.report.latencies import latencies_table
+from swatbench.report.memories import memories_table
 from swatbench.report.page import render
 from swatbench.report.points import points
-from swatbench.report.sentences import condition_in_words, sentence
+from swatbench.report.rooflines import rooflines_table
+from swatbench.report.sentences import claims, condition_in_words, sentence, setting_in_words
+from swatbench.report.throughputs import throughputs_table
+from swatbench.spec.cost import Cost
 
 
 def address(stored):
@@ -36,10 +41,10 @@ def test_a_condition_is_its_precision_mode_and_layout(world):
     world.cost(mode="cuda_graph", precision="fp16", layout="channels_last")
     result = world.gather()[0].pairs[0].measured.result
     assert condition_of(result) == "fp16, CUDA graph, channels last"
-    assert setting_of(result) == "batch 64, 32 px, float16, cpu, 2 threads, CUDA graph, channels last"
-    assert setting_of(result, without_condition=True) == "batch 64, 32 px, cpu, 2 threads"
+    assert setting_of(result) == "batch 64 of 32 × 32, fp16, cpu, 2 threads, CUDA graph, channels last"
+    assert setting_of(result, without_condition=True) == "batch 64 of 32 × 32, cpu, 2 threads"
     wide = result.model_copy(update={"input_size": (3, 224, 448)})
-    assert setting_of(wide, without_condition=True).startswith("batch 64, 224 × 448 px")
+    assert setting_of(wide, without_condition=True).startswith("batch 64 of 224 × 448, ")
 
 
 def test_accuracy_is_set_against_the_usual_condition_in_the_precision_of_training(several):
@@ -84,13 +89,68 @@ def test_a_newer_record_replaces_that_of_its_own_condition_alone(world):
     assert {item.stored.folder for item in section.pairs[0].conditions} == {other, newest}
 
 
+def test_a_later_profile_of_one_model_hides_no_comparison(world):
+    pair = world.cost(slowdown=1.5)
+    single = world.cost(arms=("baseline",))
+    (section,) = world.gather()
+    assert [item.stored.folder for item in section.pairs[0].conditions] == [pair, single]
+    assert section.left_out == ()
+    assert section.comparisons[0].cost.inference.ratio == pytest.approx(1.5, rel=0.02)
+
+
+def test_another_batch_or_input_replaces_nothing(world):
+    folders = [world.cost(slowdown=1.1)]
+    folders.append(world.cost(slowdown=1.2, cost=Cost(batch_size=8), batch_size=8))
+    folders.append(world.cost(slowdown=1.4, cost=Cost(budget_s=1.0), input_size=(1, 28, 28)))
+    (section,) = world.gather()
+    assert {item.stored.folder for item in section.pairs[0].conditions} == {*folders}
+    (found,) = section.comparisons
+    assert {cost.setting: cost.inference.ratio for cost in found.costs} == {
+        "batch 64 of 32 × 32, bf16, cpu, 2 threads": pytest.approx(1.1, rel=0.02),
+        "batch 8 of 32 × 32, bf16, cpu, 2 threads": pytest.approx(1.2, rel=0.02),
+        "batch 64 of 1 × 28 × 28, bf16, cpu, 2 threads": pytest.approx(1.4, rel=0.02),
+    }
+    titles = [column.title for column in ratios_table([section]).columns]
+    assert {"Batch", "Input"} <= {*titles}
+    table = throughputs_table([section], address)
+    (row,) = rows(table, arm="swat", protocol="inference", input="1 × 28 × 28")
+    assert row["ratio"] == pytest.approx(1 / 1.4, rel=0.02)
+    assert "The input is" not in table.note
+
+
+def test_one_size_of_input_is_said_in_the_note(world):
+    world.cost(full=True)
+    found = world.gather()
+    for table in (throughputs_table, latencies_table, memories_table, rooflines_table):
+        made = table(found, address)
+        assert "The input is 32 × 32 pixels." in made.note
+        assert "Input" not in [column.title for column in made.columns]
+        assert "Batch" in [column.title for column in made.columns]
+
+
+def test_the_setting_is_said_once_and_of_the_pairs_that_differ(world):
+    world.cost("deit_mini")
+    world.cost("mixer_mini")
+    world.cost("swin_mini", precision="fp32")
+    (section,) = world.gather()
+    assert setting_in_words(section) == (
+        "Cost at batch 64 of 32 × 32, bf16, cpu, 2 threads, unless said otherwise."
+    )
+    first, second, other = claims(section)
+    assert "batch" not in f"{first.effect} {first.cost} {second.effect} {second.cost}"
+    assert other.effect.startswith("at batch 64 of 32 × 32, fp32, cpu, 2 threads: 1.39 × latency")
+    page = render(world.results, world.results.parent / "reports", world.suite)
+    for text in (page.read_text(), page.with_name("report.md").read_text()):
+        assert text.count("unless said otherwise") == 1
+
+
 def test_tables_tell_conditions_apart_only_where_there_are_several(world, several):
     cost, ratios = cost_table([several], address), ratios_table([several])
     for table in (cost, ratios):
         assert [column.title for column in table.columns].count("Condition") == 1
         assert set(table.frame["condition"]) == {item.condition for item in several.pairs[0].conditions}
     assert len(rows(cost)) == 4 * 2
-    assert cost.note.startswith("Measured at batch 64, 32 px, cpu, 2 threads. ")
+    assert cost.note.startswith("Measured at batch 64 of 32 × 32, cpu, 2 threads. ")
     assert "never across" in ratios.note
     world.machine = "another-cpu"
     world.cost()

@@ -1,6 +1,6 @@
 import pytest
 
-from swatbench.report.energies import energies_table, why_no_energy
+from swatbench.report.energies import energies_table, joules, why_no_energy
 from swatbench.report.page import render
 from swatbench.report.states import states_table
 from swatbench.store.cost import DeviceState, Energy
@@ -50,13 +50,21 @@ def test_why_there_is_no_energy_is_said_once_and_where(world):
     for text in (page.read_text(), page.with_name("report.md").read_text()):
         assert text.count("Energy was not measured: the card has no energy counter.") == 1
     counted(world.cost("swin_mini"), baseline=0.02, swat=0.03)
+    (section,) = world.gather()
+    arms = {name: section.pairs[-1].cost(name) for name in ("baseline", "swat")}
+    assert [joules(arm, "inference") for arm in arms.values()] == [0.02, 0.03]
+    assert joules(arms["swat"], "training") is None
     assert why_no_energy(world.gather()[0]).startswith("Energy was not measured everywhere: ")
 
 
-def test_records_that_do_not_tell_of_energy_need_no_word(world):
+def test_records_that_do_not_tell_of_energy_say_so(world):
     world.cost()
     found = world.gather()
-    assert why_no_energy(found[0]) == ""
+    unsaid = "records of an older layout do not say why."
+    assert why_no_energy(found[0]) == f"Energy was not measured: {unsaid}"
+    world.cost("mixer_mini", full=True)
+    why = why_no_energy(world.gather()[0])
+    assert why == f"Energy was not measured: the card has no energy counter; {unsaid}"
     assert energies_table(found, address).views() == []
 
 
@@ -77,3 +85,6 @@ def test_why_a_card_lowered_its_clocks_is_said(world):
     table = states_table(world.gather(), address)
     (texts,) = ([view.text for view in row] for row in table.views())
     assert texts == ["deit_mini", "after", "1.98 GHz", "power cap, heat"]
+    world.cost(states=(state.model_copy(update={"throttled_by": ()}),))
+    (texts,) = ([view.text for view in row] for row in states_table(world.gather(), address).views())
+    assert texts[-1] == "nothing"

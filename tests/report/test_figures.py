@@ -156,6 +156,15 @@ def test_no_window_system_is_touched():
     assert out.stdout.split() == ["False", "False"]
 
 
+def test_too_few_rounds_have_no_whiskers(world):
+    paths = []
+    for rounds in (5, 30):
+        world.cost(rounds=rounds)
+        drawn = {drawing.name: drawing.svg for drawing in figures(world.gather()[0])}
+        paths.append(drawn["time_ratio"].count("LineCollection"))
+    assert paths[0] < paths[1]
+
+
 def test_accuracy_is_not_placed_at_another_models_cost(world):
     for arm in ("baseline", "swat"):
         world.train(arm=arm, params=999)

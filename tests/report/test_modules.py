@@ -1,7 +1,7 @@
 import pytest
 
 from swatbench.report.export import csv_text
-from swatbench.report.modules import PARTS, WHOLE_MODEL, modules_table
+from swatbench.report.modules import PARTS, WHOLE_MODEL, aligned_modules, modules_table
 from swatbench.store.cost import ModuleCost
 from swatbench.store.files import read_record, write_record
 from swatbench.store.rows import write_rows
@@ -18,6 +18,10 @@ def rows(found):
 
 def places(found):
     return {row["path"]: row for row in rows(found) if row["change"] == row["change"] and row["change"]}
+
+
+def dict_of(header, line):
+    return dict(zip(header.split(","), line.split(","), strict=True))
 
 
 @pytest.fixture
@@ -48,12 +52,26 @@ def test_only_places_that_differ_are_shown_and_the_file_has_all(compared):
     assert found["blocks.*.attn.qkv"]["change"] == "removed"
     assert found["blocks.*.attn.qkv"]["params_difference"] == -40_000
     assert found["patch_embed.proj"]["change"] == "changed"
-    assert found["patch_embed.proj"]["kind"] == "Conv2d / Tokenizer"
+    assert found["patch_embed.proj"]["kinds"] == "Conv2d → Tokenizer"
+    assert found["blocks.*.attn.proj"]["kinds"] == "Linear → StructureAwareLinear"
+    assert found["blocks.*.attn.proj"]["change"] == "changed"
+    assert found["blocks.*.attn.proj"]["params_difference"] == 0
     assert "blocks.*.norm1" not in found
     assert "blocks.*.mlp.fc1" not in found
     text = csv_text(compared)
     assert "blocks.*.norm1" in text
     assert "all of it" not in text
+    header, *lines = text.splitlines()
+    changes = {row["path"]: row["change"] for row in (dict_of(header, line) for line in lines)}
+    assert changes["blocks.*.norm1"] == changes["blocks.*.mlp.fc1"] == "same"
+    assert changes["blocks.*.attn.proj"] == "changed"
+
+
+def test_another_number_of_modules_is_a_change():
+    norm = {"path": "norm", "kind": "LayerNorm", "part": "other", "params": 10, "macs": 7}
+    one, two = (ModuleCost(arm="a", copies=copies, **norm) for copies in (1, 2))
+    assert [row.change for row in aligned_modules([one], [two])] == ["changed"]
+    assert [row.change for row in aligned_modules([two], [two])] == ["same"]
 
 
 def test_a_part_that_does_not_differ_still_has_its_sum(compared):
@@ -84,7 +102,7 @@ def test_modules_of_several_kinds_at_one_place_are_one_row(world):
     files = {**record.files, "modules.jsonl": write_rows(folder, "modules.jsonl", found)}
     write_record(folder, record.model_copy(update={"files": files}))
     row = places(table(world))["norm"]
-    assert row["kind"] == "LayerNorm / LayerNorm + GroupNorm"
+    assert row["kinds"] == "LayerNorm → GroupNorm + LayerNorm"
     assert (row["reference_copies"], row["copies"]) == (2, 2 + 2)
     assert (row["params"], row["macs"]) == (10 + 5, 7 + 7)
 
@@ -108,7 +126,28 @@ def test_sums_that_are_the_records_carry_no_mark(compared):
     assert not [view for row in compared.views() for view in row if "record says" in view.text]
 
 
-def test_without_modules_or_with_one_arm_there_is_nothing_to_compare(world):
+def test_one_arm_alone_has_the_sums_of_its_parts(world):
+    stored = detail(world.cost(arms=("baseline",)))
+    (cost,) = stored.record.cost.arms
+    *parts, total = rows(table(world))
+    assert (total["part"], total["params"], total["macs"]) == (WHOLE_MODEL, cost.params, cost.macs)
+    assert {row["path"] for row in parts} == {"all of it"}
+    assert {row["part"]: row["params"] for row in parts}["token mixing"] == 40_000 + 10_000
+    assert [column.title for column in table(world).columns] == [
+        "Pair",
+        "Arm",
+        "Part",
+        "Place",
+        "Parameters",
+        "MACs",
+    ]
+    header, *lines = csv_text(table(world)).splitlines()
+    found = {row["path"]: row for row in (dict_of(header, line) for line in lines)}
+    assert found["blocks.*.attn.proj"]["params"] == "10000"
+    assert found["blocks.*.attn.proj"]["change"] == found["blocks.*.attn.proj"]["reference_params"] == ""
+    assert table(world).title == "Parameters and MACs by part"
+
+
+def test_without_modules_there_is_nothing_to_tell(world):
     world.cost()
-    detail(world.cost("mixer_mini", ("baseline",)))
     assert table(world).frame.empty

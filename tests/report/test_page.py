@@ -7,6 +7,7 @@ import pytest
 
 from swatbench.errors import StoreError
 from swatbench.report.page import render
+from tests.report.measured import detail
 
 HOSTILE = '<script>alert(1)</script> "quoted" & =1+1'
 
@@ -240,3 +241,12 @@ def test_a_report_that_cannot_be_written_is_an_error(world):
     (world.results.parent / "reports").write_text("a file where the folder should be")
     with pytest.raises(StoreError, match="cannot be written"):
         render(world.results, world.results.parent / "reports", "toy")
+
+
+def test_what_the_profiler_can_tell_stands_once_above_the_sentences(world):
+    detail(world.cost())
+    path, page = report(world)
+    markdown = path.with_name("report.md").read_text()
+    for text in (page.text, markdown):
+        chapter = text.partition("In which operators the arms differ")[2]
+        assert chapter.lstrip().startswith("By torch.profiler, one process per arm.")

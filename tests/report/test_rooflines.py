@@ -48,6 +48,8 @@ def test_forward_pass_and_training_step_by_their_own_work(world):
     measured = section.pairs[0].cost("baseline").inference_s.p50
     assert forward["share"] == pytest.approx(0.01 / measured)
     assert "Best rates, bf16, eager: 200 GFLOP/s, 20.0 GB/s." in table.note
+    titles = [column.title for column in table.columns]
+    assert {"Batch", "Nearer limit"} <= {*titles}
 
 
 def test_the_table_says_where_utilisation_comes_from_or_why_there_is_none(world):

@@ -3,7 +3,7 @@ import pytest
 
 from swatbench.report.accuracy import Accuracy
 from swatbench.report.comparison import Comparison, CostRatios
-from swatbench.report.sentences import sentence
+from swatbench.report.sentences import claims, sentence
 from swatbench.stats.accuracy import across_images, across_seeds
 from swatbench.stats.ratios import paired_ratio
 from swatbench.store.cost import Timing
@@ -84,7 +84,8 @@ def test_time_that_can_be_told_apart():
 def test_time_that_cannot():
     assert "latency not distinguishable (0.99" in say(inference=ratio(1.0)).cost
     assert "too few to decide" in say(inference=ratio(1.5, rounds=5)).cost
-    assert "which drifted by 1.2" in say(inference=ratio(1.2, drift=0.2)).cost
+    assert ", the ratio moved to 1.2" in say(inference=ratio(1.2, drift=0.2)).cost
+    assert " of its first value while measured" in say(inference=ratio(1.2, drift=0.2)).cost
     assert "latency not compared" in say(macs=1.0).cost
 
 
@@ -99,6 +100,24 @@ def test_a_warm_up_that_did_not_settle_is_said():
     latency, training = said.cost.split("; ")[2:]
     assert latency.endswith(", warm-up did not settle")
     assert "settle" not in training
+
+
+def test_where_nothing_is_trained_the_time_of_a_forward_pass_leads(world):
+    world.cost(slowdown=1.37)
+    (said,) = claims(world.gather()[0])
+    assert said.effect.startswith("1.36 × latency (1.3")
+    assert "latency" not in said.cost
+    assert said.cost.startswith("1.16 × MACs; ")
+    world.train(arm="baseline")
+    (said,) = claims(world.gather()[0])
+    assert said.effect == "accuracy not compared"
+    assert "; 1.36 × latency" in said.cost
+
+
+def test_coarse_memory_is_called_so():
+    coarse = say(inference_peak=1.5, memory_kind="resident growth").cost
+    assert coarse.endswith("1.50 × inference memory (resident growth, one measurement)")
+    assert "resident" not in say(inference_peak=1.5, memory_kind="allocated").cost
 
 
 def test_macs_on_which_counters_disagree_are_marked():

@@ -5,6 +5,7 @@ from scipy.stats import binomtest
 from swatbench.report.costs import cost_table, ratios_table
 from swatbench.report.ledger import cells_table, environments_table, failures_table
 from swatbench.report.tables import accuracy_table, differences_table, means_table
+from swatbench.report.throughputs import throughputs_table
 
 
 def address(stored):
@@ -69,8 +70,8 @@ def test_ratio_rows(found):
         "MACs": "exact",
         "forward pass": "more",
         "training step": "more",
-        "peak memory, inference": "one measurement",
-        "peak memory, training": "one measurement",
+        "peak memory, inference": "resident growth, one measurement",
+        "peak memory, training": "resident growth, one measurement",
     }
     (equal,) = rows(table, pair="mixer_mini", quantity="forward pass")
     assert equal["verdict"] == "not distinguishable"
@@ -104,6 +105,30 @@ def test_ratios_say_how_they_were_timed(world):
     assert [row[-3:-1] for row in shown if row[3] == "MACs"] == [["–", "–"]]
 
 
+def test_what_is_no_interval_has_no_ends(world):
+    world.cost(rounds=5)
+    found = world.gather()
+    (row,) = rows(ratios_table(found), quantity="forward pass")
+    assert (row["verdict"], row["low"], row["high"]) == ("too few rounds", None, None)
+    swat = rows(throughputs_table(found, address), arm="swat", protocol="inference")
+    assert [(row["low"], row["high"]) for row in swat] == [(None, None)]
+
+
+def test_a_reference_without_macs_gives_no_ratio(world):
+    record = world.cost() / "record.json"
+    record.write_text(record.read_text().replace('"macs": 13000000', '"macs": 0'))
+    (row,) = rows(ratios_table(world.gather()), quantity="MACs")
+    assert (row["ratio"], row["verdict"]) == (None, "the reference has none")
+
+
+def test_a_value_that_is_absent_links_nowhere(world):
+    world.cost(training=False)
+    table = cost_table(world.gather(), address)
+    place = [column.name for column in table.columns].index("training_p50_s")
+    assert [(row[place].text, row[place].link) for row in table.views()] == [("–", None)] * 2
+    assert all(row[place - 3].link for row in table.views())
+
+
 def test_counters_that_disagree_are_marked(world):
     world.cost(disagree=("swat",))
     found = world.gather()
@@ -117,7 +142,7 @@ def test_counters_that_disagree_are_marked(world):
 def test_the_setting_is_said_once_where_all_share_it(world):
     world.cost()
     once = cost_table(world.gather(), address)
-    assert once.note.startswith("Measured at batch 64, 32 px, bf16, cpu, 2 threads. ")
+    assert once.note.startswith("Measured at batch 64 of 32 × 32, bf16, cpu, 2 threads. ")
     assert "Measured at" not in [column.title for column in once.columns]
     world.machine = "another-cpu"
     folder = world.cost()
@@ -125,4 +150,4 @@ def test_the_setting_is_said_once_where_all_share_it(world):
     (folder / "record.json").write_text(text.replace('"batch_size": 64', '"batch_size": 8'))
     each = cost_table(world.gather(), address)
     assert not each.note.startswith("Measured at")
-    assert [row[-1].text.split(",")[0] for row in each.views()] == ["batch 8"] * 2 + ["batch 64"] * 2
+    assert [row[-1].text.split(" of")[0] for row in each.views()] == ["batch 8"] * 2 + ["batch 64"] * 2

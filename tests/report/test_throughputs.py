@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from swatbench.report.figures import figures
-from swatbench.report.throughputs import throughput_curves, throughputs_table
+from swatbench.report.throughputs import spaced, throughput_curves, throughputs_table
 from swatbench.stats.ratios import paired_ratio
 
 
@@ -75,6 +75,11 @@ def test_throughput_is_drawn_where_several_batches_were_timed(world):
     assert " and " in alt.partition("deit_mini swat")[2]
     assert "mixer_mini" not in alt
     assert drawn["throughput_training"].png.startswith(b"\x89PNG")
+
+
+def test_labels_of_batch_sizes_do_not_touch():
+    assert spaced([1, 8, 10, 11, 16, 256]) == [1, 8, 16, 256]  # 11 lies below 1.4 times 8, 16 above it
+    assert spaced([32, 64, 128]) == [32, 64, 128]
 
 
 def test_one_batch_makes_no_curve(world):

@@ -4,7 +4,8 @@ import pytest
 
 from swatbench.errors import SuiteError
 from swatbench.spec.cells import CostCell, Machine
-from swatbench.spec.expand import expand
+from swatbench.spec.cost import Cost
+from swatbench.spec.expand import cost_cells, expand
 from swatbench.spec.load import load_suite, load_training_suite, parse_suite
 from swatbench.spec.plan import plan
 from swatbench.spec.suite import ProfileSuite, Suite
@@ -50,6 +51,27 @@ def test_a_further_mode_leaves_the_others_alone(costs: ProfileSuite, machine: Ma
 def test_where_no_precision_is_listed_it_is_the_machine_s(costs: ProfileSuite, machine: Machine) -> None:
     asked = costs.model_copy(update={"cost": costs.cost.model_copy(update={"precisions": None})})
     assert {cell.resolution.precision for cell in expand(asked, machine, cores=2)} == {"fp32"}
+
+
+def test_what_only_training_follows_is_refused() -> None:
+    for key, value in (("tf32", "true"), ("compile", "default"), ("threads", "7"), ("channels_last", "true")):
+        with pytest.raises(SuiteError, match=f"execution.{key}: is of training alone"):
+            parse_suite(f"{TEXT}execution:\n  {key}: {value}\n", file="costs.yaml")
+    parse_suite(f"{TEXT}execution:\n  device: cpu\n  precision: fp32\n", file="costs.yaml")
+
+
+def test_the_folder_of_single_models_is_no_suite_s() -> None:
+    with pytest.raises(SuiteError, match="single models"):
+        parse_suite(TEXT.replace("name: costs", "name: models"), file="costs.yaml")
+
+
+def test_which_arm_is_the_reference_is_part_of_the_cell(machine: Machine) -> None:
+    row, both = {"name": "a against b"}, {"a": (), "b": ()}
+    asked = {"cost": Cost(), "machine": machine, "cores": 2, "input_size": (3, 32, 32)}
+    (one,) = cost_cells(row, both, **asked)
+    (other,) = cost_cells(row, dict(reversed(both.items())), **asked)
+    assert (one.reference, other.reference) == ("a", "b")
+    assert one.id != other.id
 
 
 def test_it_trains_nothing(costs: ProfileSuite) -> None:
