@@ -59,7 +59,7 @@ def check(
 ) -> None:
     """Validate SUITE and list its cells with their estimated cost, without running anything."""
     from swatbench.spec.load import load_suite
-    from swatbench.spec.plan import plan
+    from swatbench.spec.plan import plan, plan_costs
     from swatbench.spec.schema import schema_text
 
     if schema:
@@ -70,7 +70,7 @@ def check(
     asked = load_suite(suite)
     rows = plan(asked)
     if as_json:
-        measured = list(asked.pairs) if asked.cost is not None else []
+        measured = [one.as_dict() for one in plan_costs(asked)]
         print_json({"suite": asked.name, "cells": [row.as_dict() for row in rows], "measured": measured})
         return
     _tell_plan(suite, asked, rows)
@@ -118,6 +118,7 @@ def _tell(outcome: "Outcome", page: Path, *, quiet: bool, as_json: bool) -> None
 def _tell_plan(path: Path, suite: "Suite | ProfileSuite", rows: "tuple[Planned, ...]") -> None:
     from swatbench.console import print_table
     from swatbench.report.words import count, quantity, whole
+    from swatbench.spec.plan import plan_costs
     from swatbench.status.words import span
 
     if rows:
@@ -136,8 +137,17 @@ def _tell_plan(path: Path, suite: "Suite | ProfileSuite", rows: "tuple[Planned, 
         )
     total = quantity(sum(row.training_macs or 0 for row in rows))
     parts = [f"{count(len(rows), 'cell')} to train, about {total} MACs in all"] if rows else []
-    if suite.cost is not None:
-        parts.append(f"{count(len(suite.pairs) * suite.cost.conditions, 'cell')} to measure cost in")
+    costs = plan_costs(suite)
+    if costs and not rows:
+        print_table(
+            [
+                (c.pair, c.precision, c.mode, c.layout, ", ".join(map(str, c.batch_sizes)), span(c.timing_s))
+                for c in costs
+            ],
+            ("pair", "precision", "mode", "layout", "batches", "timing, at most about"),
+        )
+    if costs:
+        parts.append(f"{count(len(costs), 'cell')} to measure cost in")
     typer.echo(f"{path}: valid; {', and '.join(parts)}.")
     if suite.promise is not None:
         took = span(suite.promise.wall_time_s)

@@ -59,11 +59,6 @@ class Cost(Spec):
     """Memory that the largest batch must fit into; null for all of the device's that is free."""
 
     @property
-    def conditions(self) -> int:
-        """Combinations of mode, precision and layout."""
-        return len(self.modes) * len(self.precisions or ("",)) * len(self.layouts)
-
-    @property
     def protocols(self) -> tuple[Protocol, ...]:
         """What is timed."""
         return ("inference", "training") if self.training else ("inference",)

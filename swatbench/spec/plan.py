@@ -1,6 +1,7 @@
-"""What a suite will do, told before anything heavy is loaded: its training runs and what each will cost."""
+"""What a suite will do, told before anything heavy is loaded: its training runs and its measurements."""
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from swatbench.spec.catalog import PAIRS, parts_of
 from swatbench.spec.estimate import forward_macs, training_macs
@@ -30,6 +31,57 @@ class Planned:
     def as_dict(self) -> dict[str, str | int | None]:
         """The run as JSON values."""
         return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedCost:
+    """One measurement of cost.
+
+    Attributes:
+        pair: Name of the pair.
+        precision: Autocast type; `auto` where the machine decides.
+        mode: How calls reach the device.
+        layout: Memory layout.
+        batch_sizes: Images in a timed call, the cell's own batch first.
+        timing_s: Time after which no further round of timing is begun, over all batches and protocols.
+    """
+
+    pair: str
+    precision: str
+    mode: str
+    layout: str
+    batch_sizes: tuple[int, ...]
+    timing_s: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """The measurement as JSON values."""
+        return asdict(self)
+
+
+def plan_costs(suite: Suite | ProfileSuite) -> tuple[PlannedCost, ...]:
+    """List the measurements of cost in the order of the file.
+
+    Args:
+        suite: The suite.
+    """
+    cost = suite.cost
+    if cost is None:
+        return ()
+    batches = tuple(dict.fromkeys((cost.batch_size, *cost.sweep)))
+    return tuple(
+        PlannedCost(
+            pair=pair,
+            precision=precision,
+            mode=mode,
+            layout=layout,
+            batch_sizes=batches,
+            timing_s=cost.budget_s * len(batches) * len(cost.protocols),
+        )
+        for pair in suite.pairs
+        for precision in cost.precisions or (suite.execution.precision,)
+        for layout in cost.layouts
+        for mode in cost.modes
+    )
 
 
 def plan(suite: Suite | ProfileSuite) -> tuple[Planned, ...]:

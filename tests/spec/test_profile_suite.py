@@ -7,7 +7,7 @@ from swatbench.spec.cells import CostCell, Machine
 from swatbench.spec.cost import Cost
 from swatbench.spec.expand import cost_cells, expand
 from swatbench.spec.load import load_suite, load_training_suite, parse_suite
-from swatbench.spec.plan import plan
+from swatbench.spec.plan import plan, plan_costs
 from swatbench.spec.suite import ProfileSuite, Suite
 
 TEXT = """\
@@ -18,6 +18,12 @@ cost:
   precisions: [fp32, bf16]
   layouts: [contiguous, channels_last]
 """
+
+
+def parse_plain() -> ProfileSuite:
+    suite = parse_suite("name: costs\npairs: [deit_ti]\n", file="costs.yaml")
+    assert isinstance(suite, ProfileSuite)
+    return suite
 
 
 @pytest.fixture
@@ -39,7 +45,7 @@ def test_every_combination_of_a_pair_is_a_cell_of_its_own(costs: ProfileSuite, m
         for mode in ("eager", "compiled")
     ]
     assert len({cell.digest for cell in cells}) == len({cell.id for cell in cells}) == 2 * 2**3
-    assert costs.cost.conditions == 2**3
+    assert [(c.pair, c.precision, c.layout, c.mode) for c in plan_costs(costs)] == found
 
 
 def test_a_further_mode_leaves_the_others_alone(costs: ProfileSuite, machine: Machine) -> None:
@@ -72,6 +78,13 @@ def test_which_arm_is_the_reference_is_part_of_the_cell(machine: Machine) -> Non
     (other,) = cost_cells(row, dict(reversed(both.items())), **asked)
     assert (one.reference, other.reference) == ("a", "b")
     assert one.id != other.id
+
+
+def test_the_plan_says_how_long_timing_goes_on(costs: ProfileSuite) -> None:
+    swept = costs.model_copy(update={"cost": costs.cost.model_copy(update={"sweep": (1, 64, 8)})})
+    assert {one.batch_sizes for one in plan_costs(swept)} == {(64, 1, 8)}
+    assert {one.timing_s for one in plan_costs(swept)} == {15.0 * 3 * 2}
+    assert {one.precision for one in plan_costs(parse_plain())} == {"auto"}
 
 
 def test_it_trains_nothing(costs: ProfileSuite) -> None:
