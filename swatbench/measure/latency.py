@@ -6,10 +6,12 @@ stay warm. A round times every call once, in an order drawn for that round; the 
 what ratios are made of. A sample is the mean of `repeats` calls in a row, one number for all calls, chosen so
 that even the shortest sample lasts a few milliseconds.
 
-Warm-up ends when, for every call, the median of the last `WINDOW` rounds lies within `TOLERANCE` of the
-median of the `WINDOW` rounds before; or after `MAX_WARMUP_ROUNDS`, or when it has used `WARMUP_SHARE` of the
-budget, and is then told as not settled; and never before `least_warmup_s`. Its samples are kept apart. What
-drifts later is found afterwards, by the slope of the ratios over the rounds (`stats.ratios`).
+Warm-up lasts two windows of `WINDOW` rounds at least. It ends when, for every call, the medians of the last
+two windows lie within `TOLERANCE`, or within half the spread of the last one: a steady trend moves the median
+by three steps while it spreads a window over two, so noise passes and a trend does not. Or it ends after
+`MAX_WARMUP_ROUNDS`, or when it has used `WARMUP_SHARE` of the budget, and is then told as not settled; never
+before `least_warmup_s`. Its samples are kept apart. What drifts later is found afterwards, by the slope of the
+ratios over the rounds (`stats.ratios`).
 
 Sampling ends after `max_rounds`, when the budget is used up, or when `enough` says that the ratios are
 precise; never because a difference is significant, and never before `MIN_ROUNDS`.
@@ -33,7 +35,7 @@ MIN_ROUNDS = 6
 WINDOW = 3
 """Rounds in each of the two medians that end the warm-up."""
 TOLERANCE = 0.05
-"""Largest relative difference of those medians."""
+"""Largest relative difference of those medians where there is no noise."""
 MAX_WARMUP_ROUNDS = 20
 WARMUP_SHARE = 0.25
 """Part of the budget after which no further round of warm-up is begun."""
@@ -216,7 +218,11 @@ def _warm_up(
     """Time rounds that are not kept, until `window` has begun at least and has ended at most."""
     rows = [timed.time_one()]
     least, deadline = window
-    while clock() < least or (len(rows) < MAX_WARMUP_ROUNDS and not _settled(rows) and clock() < deadline):
+    while (
+        len(rows) < 2 * WINDOW
+        or clock() < least
+        or (len(rows) < MAX_WARMUP_ROUNDS and not _settled(rows) and clock() < deadline)
+    ):
         rows.append(timed.time_one())
     return timed.by_name(rows), _settled(rows)
 
@@ -226,7 +232,8 @@ def _settled(rows: list[list[float]]) -> bool:
         return False
     earlier = np.median(rows[-2 * WINDOW : -WINDOW], axis=0)
     later = np.median(rows[-WINDOW:], axis=0)
-    return bool(np.all(np.abs(later - earlier) <= TOLERANCE * earlier))
+    noise = np.ptp(rows[-WINDOW:], axis=0) / 2
+    return bool(np.all(np.abs(later - earlier) <= np.maximum(TOLERANCE * earlier, noise)))
 
 
 def _collect(

@@ -10,6 +10,7 @@ from swatbench.measure.latency import (
     MAX_REPEATS,
     MAX_WARMUP_ROUNDS,
     MIN_ROUNDS,
+    WINDOW,
     Elapsed,
     interleave,
     quantiles,
@@ -103,9 +104,9 @@ def test_it_stops_at_the_budget():
 
 def test_a_spent_budget_leaves_the_fewest_rounds():
     clock = Clock()
-    samples = timed(clock, {"a": clock.call("a", 1.0)}, budget_s=1e-9)
+    samples = timed(clock, {"a": clock.call("a", lambda n: 1.1**n)}, budget_s=1e-9)
     assert (samples.rounds, samples.stopped_by) == (MIN_ROUNDS, "budget")
-    assert len(samples.warmup_seconds["a"]) == 1
+    assert len(samples.warmup_seconds["a"]) == 2 * WINDOW
     assert not samples.settled
 
 
@@ -140,11 +141,22 @@ def test_warm_up_waits_for_the_slowest_to_settle():
 
 def test_warm_up_takes_a_quarter_of_the_budget_at_most():
     clock = Clock()
-    samples = timed(clock, {"a": clock.call("a", 1.0)}, max_rounds=100, budget_s=16.0)
-    # After preparation: calibration ends at 1 s, the quarter at 4 s, the budget at 16 s.
-    assert len(samples.warmup_seconds["a"]) == 3
-    assert (samples.rounds, samples.stopped_by) == (12, "budget")
+    samples = timed(clock, {"a": clock.call("a", lambda n: 1.0 + n)}, max_rounds=100, budget_s=200.0)
+    # After preparation (1 s): calibration ends at 2 s, the quarter is 50 s, the budget 200 s.
+    assert samples.warmup_seconds["a"].tolist() == [3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0]
+    assert 2 + sum(range(3, 10)) < 50 <= 2 + sum(range(3, 11))
+    assert (samples.seconds["a"][-1], samples.stopped_by) == (20.0, "budget")
+    assert 2 + sum(range(3, 20)) < 200 <= 2 + sum(range(3, 21))
     assert not samples.settled
+
+
+def test_noise_settles_and_a_trend_does_not():
+    noisy = (1.0, 1.3, 1.1, 1.2, 1.0, 1.4)
+    clock = Clock()
+    calls = {"a": clock.call("a", lambda n: noisy[n % 6])}
+    assert timed(clock, calls).settled
+    clock = Clock()
+    assert not timed(clock, {"a": clock.call("a", lambda n: 1.0 + 0.1 * n)}).settled
 
 
 def test_warm_up_of_a_call_that_never_settles_is_bounded():
@@ -212,9 +224,9 @@ def test_preparation_is_told_and_takes_nothing_from_the_budget():
     assert samples.preparation_s == {"a": 60.0 + 1.0 + 1.0, "b": 30.0 + 5.0 + 5.0}
     assert clock.log[:6] == ["a"] * 3 + ["b"] * 3
     assert set(samples.warmup_seconds["b"]) == {1.0}
-    # One call of each for calibration, then rounds of two seconds, a quarter of the budget for the warm-up.
-    assert len(samples.warmup_seconds["a"]) == (40 // 4 - 2) // 2
-    assert samples.rounds == (40 - 40 // 4) // 2
+    # One call of each for calibration, then rounds of two seconds, the fewest of them for the warm-up.
+    assert len(samples.warmup_seconds["a"]) == 2 * WINDOW
+    assert samples.rounds == (40 - 2 - 2 * 2 * WINDOW) // 2
 
 
 def test_host_seconds_are_those_of_the_rounds_that_are_kept():
