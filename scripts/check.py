@@ -5,8 +5,11 @@ import subprocess
 import sys
 import time
 
-ALONE = ("tests/measure", "tests/test_readme.py")
-"""Tests that time this machine, and the quickstart, which takes two cores: nothing runs beside them."""
+ALONE = (
+    *(f"tests/measure/test_{name}.py" for name in ("breakdown", "cost", "fits", "memory", "roofline")),
+    "tests/test_readme.py",
+)
+"""Tests that measure this machine, and the quickstart, which takes two cores: nothing runs beside them."""
 PAIRED = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", *(f"--ignore={path}" for path in ALONE)]
 """The other tests, in two processes; a file stays in one, since its tests share what is dear to make."""
 
