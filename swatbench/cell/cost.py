@@ -13,11 +13,12 @@ from swatbench.cell.machine import builder, prepare
 from swatbench.job import Job
 from swatbench.measure.condition import Condition
 from swatbench.measure.cost import measure_pair
-from swatbench.measure.passes import TWIN, Bench
+from swatbench.measure.passes import Bench
 from swatbench.models.named import build_named
 from swatbench.processes import Say
 from swatbench.spec.cells import CostCell
 from swatbench.stats.quantiles import quantile_interval
+from swatbench.store.cost import TWIN
 from swatbench.store.files import BREAKDOWN, MODULES, SAMPLES, write_arrays
 from swatbench.store.rows import write_rows
 

@@ -9,11 +9,10 @@ from swatbench.models.named import NamedModel, find_named
 from swatbench.spec.cells import CostCell, Machine
 from swatbench.spec.expand import cost_cells
 from swatbench.spec.request import ProfileRequest
+from swatbench.store.cost import TWIN
 from swatbench.store.provenance import usable_cores
 
 _BY = "Say by {} what both are to be measured with."
-_RESERVED = "twin"
-"""What the second copy of the reference is called among the samples."""
 
 
 def cells_of(request: ProfileRequest) -> tuple[Machine, tuple[CostCell, ...], Mapping[str, str]]:
@@ -99,7 +98,7 @@ def _row(
 def _labels(models: tuple[NamedModel, ...]) -> tuple[str, ...]:
     """Short names of the models as arms, no two alike and none reserved."""
     labels = [one.name if one.catalogued else one.arm for one in models]
-    labels = [f"{label} (model)" if label == _RESERVED else label for label in labels]
+    labels = [f"{label} (model)" if label == TWIN else label for label in labels]
     if len(set(labels)) < len(labels):
         labels = [f"{label} ({number})" for number, label in enumerate(labels, start=1)]
     return tuple(labels)

@@ -3,9 +3,14 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from swatbench.store.record import Record
 
 SuiteNamed = Annotated[str, typer.Argument(help="A suite's name or file.", show_default=False)]
 Results = Annotated[Path, typer.Option(help="Folder of all results.")]
@@ -31,6 +36,13 @@ def name_of(suite: str) -> str:
 def print_json(value: Any) -> None:
     """Print a value as the one JSON object of a command."""
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def tell_failures(failed: "Sequence[Record]") -> None:
+    """Say on standard error which cells failed, and why."""
+    for record in failed:
+        assert record.failure is not None
+        typer.echo(f"failed: {record.cell_id}: {record.failure.message}", err=True)
 
 
 def stage_teller(*, quiet: bool) -> Callable[[str], None]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from pydantic import ByteSize, TypeAdapter, ValidationError
 
-from swatbench.cli.arguments import Device, Json, Precision, Reports, Results, print_json
+from swatbench.cli.arguments import Device, Json, Precision, Reports, Results, print_json, tell_failures
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -242,8 +242,6 @@ def _tell(
             print_table(table.rows, table.columns)
         if page is not None:
             typer.echo(f"Report: {page}")
-    for record in failed:
-        assert record.failure is not None
-        typer.echo(f"failed: {record.cell_id}: {record.failure.message}", err=True)
+    tell_failures(failed)
     if failed:
         raise typer.Exit(1)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from swatbench.cli.arguments import Json, Reports, Results, print_json
+from swatbench.cli.arguments import Json, Reports, Results, print_json, tell_failures
 
 if TYPE_CHECKING:
     from swatbench.spec.plan import Planned
@@ -110,9 +110,7 @@ def _tell(outcome: "Outcome", page: Path, *, quiet: bool, as_json: bool) -> None
     elif not quiet:
         counts = f"{len(outcome.finished)} finished, {outcome.skipped} skipped, {len(outcome.failed)} failed"
         typer.echo(f"{counts}.\nReport: {page}")
-    for record in outcome.failed:
-        assert record.failure is not None
-        typer.echo(f"failed: {record.cell_id}: {record.failure.message}", err=True)
+    tell_failures(outcome.failed)
 
 
 def _tell_plan(path: Path, suite: "Suite | ProfileSuite", rows: "tuple[Planned, ...]") -> None:

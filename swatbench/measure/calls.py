@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from swatbench.measure.condition import Condition
 from swatbench.measure.graphs import capture
-from swatbench.measure.machine import require_compiler
+from swatbench.measure.machine import require_modes
 from swatbench.precision import Precision, autocast
 from swatbench.spec.cost import Mode, Protocol
 
@@ -53,16 +53,15 @@ def make_call(model: nn.Module, protocol: Protocol, condition: Condition) -> Cal
     Raises:
         MachineError: The mode needs something that is not here.
     """
-    if condition.mode == "compiled":
-        require_compiler(condition.device, where="cost.modes", instead="leave `compiled` out of `cost.modes`")
+    require_modes([condition.mode], condition.device)
     model = place(model, condition)
     images = images_of(condition)
-    ready = _compiled(model) if condition.mode == "compiled" else model
+    ready = compiled(model) if condition.mode == "compiled" else model
     if protocol == "inference":
         call = forward_call(ready, images, condition.precision)
     else:
-        labels = torch.arange(condition.batch_size, device=condition.device) % condition.num_classes
-        call = training_call(ready, images, labels, condition.precision, optimizer=optimizer_of(model))
+        optimizer = optimizer_of(model)
+        call = training_call(ready, images, labels_of(condition), condition.precision, optimizer=optimizer)
     return capture(call, condition.device) if condition.mode == "cuda_graph" else call
 
 
@@ -140,7 +139,13 @@ def images_of(condition: Condition) -> Tensor:
     return images.contiguous(memory_format=torch.channels_last) if channels_last else images
 
 
-def _compiled(model: nn.Module) -> nn.Module:
+def labels_of(condition: Condition) -> Tensor:
+    """The classes (B,) of those images, int64, on the condition's device."""
+    return torch.arange(condition.batch_size, device=condition.device) % condition.num_classes
+
+
+def compiled(model: nn.Module) -> nn.Module:
+    """The model through torch.compile with fixed shapes; that code goes uncompiled unsaid is an error."""
     config = torch._dynamo.config  # noqa: SLF001  torch.compile has no other place for these.
     config.recompile_limit = _COMPILED_VARIANTS
     config.fail_on_recompile_limit_hit = True

@@ -13,9 +13,10 @@ from swatbench.measure.energy import energy_counter
 from swatbench.measure.hooks import refuse_typechecking
 from swatbench.measure.latency import Samples, quantiles
 from swatbench.measure.machine import DTYPES
-from swatbench.measure.passes import TWIN, Bench
+from swatbench.measure.passes import Bench
 from swatbench.spec.cost import Protocol
 from swatbench.store.cost import (
+    TWIN,
     ArmCost,
     CostResult,
     Energy,
@@ -26,6 +27,7 @@ from swatbench.store.cost import (
     Spent,
     Swept,
     Timing,
+    samples_name,
 )
 
 Timed = Mapping[tuple[Protocol, int], Samples]
@@ -207,7 +209,7 @@ def _modules(arm: str, counts: Counts) -> Iterator[ModuleCost]:
 
 def _raw(timed: Timed, own: int) -> Iterator[tuple[str, np.ndarray]]:
     for (protocol, size), samples in timed.items():
-        name = protocol if size == own else f"{protocol}@{size}"
+        name = samples_name(protocol, None if size == own else size)
         for arm, seconds in samples.seconds.items():
             yield f"{name}/{arm}", seconds
         for arm, seconds in samples.warmup_seconds.items():

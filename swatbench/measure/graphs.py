@@ -12,8 +12,8 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from swatbench.errors import MachineError, ModelError, first_line
-from swatbench.measure.machine import Device
+from swatbench.errors import ModelError, first_line
+from swatbench.measure.machine import Device, require_modes
 from swatbench.out_of_memory import out_of_memory
 
 WARMUP_CALLS = 3
@@ -38,12 +38,7 @@ def capture(call: Callable[[], Tensor], device: Device) -> Callable[[], Tensor]:
     Raises:
         MachineError: The device is a CPU.
     """
-    if device != "cuda":
-        raise MachineError(
-            "cuda_graph needs a CUDA device.",
-            where="cost.modes",
-            fix="Leave `cuda_graph` out of `cost.modes`, or measure on a machine with a CUDA device.",
-        )
+    require_modes(["cuda_graph"], device)
     return _Captured(call)
 
 

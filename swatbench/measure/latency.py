@@ -10,8 +10,8 @@ Warm-up lasts two windows of `WINDOW` rounds at least. It ends when, for every c
 two windows lie within `TOLERANCE`, or within half the spread of the last one: a steady trend moves the median
 by three steps while it spreads a window over two, so noise passes and a trend does not. Or it ends after
 `MAX_WARMUP_ROUNDS`, or when it has used `WARMUP_SHARE` of the budget, and is then told as not settled; never
-before `least_warmup_s`. Its samples are kept apart. What drifts later is found afterwards, by the slope of the
-ratios over the rounds (`stats.ratios`).
+before `least_warmup_s`. Its samples are kept apart. What drifts later is found afterwards, by the slope of
+the ratios over the rounds (`stats.ratios`).
 
 Sampling ends after `max_rounds`, when the budget is used up, or when `enough` says that the ratios are
 precise; never because a difference is significant, and never before `MIN_ROUNDS`.

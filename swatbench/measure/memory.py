@@ -35,7 +35,15 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.nn import functional as F
 
 from swatbench.measure.apart import run_apart
-from swatbench.measure.calls import PREPARATION_CALLS, images_of, make_call, optimizer_of, place
+from swatbench.measure.calls import (
+    PREPARATION_CALLS,
+    compiled,
+    images_of,
+    labels_of,
+    make_call,
+    optimizer_of,
+    place,
+)
 from swatbench.measure.condition import Condition
 from swatbench.measure.machine import Device, threads
 from swatbench.measure.snapshot import snapshot_where_memory_runs_out
@@ -140,9 +148,9 @@ def _rehearse(task: _Task) -> dict[str, int]:
 
 def _training_parts(model: nn.Module, at: Condition) -> dict[str, int]:
     images = images_of(at)
-    labels = torch.arange(at.batch_size, device=at.device) % at.num_classes
+    labels = labels_of(at)
     optimizer = optimizer_of(model)
-    forward = torch.compile(model, dynamic=False) if at.mode == "compiled" else model
+    forward = compiled(model) if at.mode == "compiled" else model
     saved: dict[int, int] = {}
     kept = _saved_by(saved, weights=[*model.parameters(), *model.buffers()], given=[images, labels], at=at)
     with kept, autocast(at.device, at.precision):

@@ -30,7 +30,7 @@ from swatbench.measure.roofline import measure_peaks
 from swatbench.out_of_memory import out_of_memory
 from swatbench.processes import Say
 from swatbench.spec.cost import Cost, Protocol
-from swatbench.store.cost import LargestBatch, Memory, Peaks, Spent
+from swatbench.store.cost import TWIN, LargestBatch, Memory, Peaks, Spent
 
 Build = Callable[[], nn.Module]
 """Makes a new model on the CPU in float32; picklable, because most passes run in other processes."""
@@ -38,8 +38,6 @@ Result = TypeVar("Result")
 
 LEAST_WARMUP_S: Mapping[Device, float] = {"cpu": 0.0, "cuda": 0.5}
 """Shortest warm-up: a card's clocks take about so long to rise, and rounds of a small model far less."""
-TWIN = "twin"
-"""Name, among the samples, of the second copy of the reference arm."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.profiler import ProfilerActivity, profile, record_function, schedule
 
-from swatbench.measure.calls import optimizer_of, place, random_images
+from swatbench.measure.calls import compiled, images_of, labels_of, optimizer_of, place
 from swatbench.measure.condition import Condition
-from swatbench.measure.machine import Device, require_compiler, threads
+from swatbench.measure.machine import Device, require_modes, synchronizer, threads
 from swatbench.measure.trace import MODULE, PHASE
 from swatbench.precision import autocast
 from swatbench.spec.cost import Protocol
@@ -95,7 +95,7 @@ def profile_steps(model: nn.Module, *, condition: Condition, protocol: Protocol,
         raise ValueError(f"{steps} steps cannot be profiled")
     with threads(condition.threads):
         step, ranges = _prepare(model, condition, protocol)
-        synchronize = torch.cuda.synchronize if condition.device == "cuda" else lambda: None
+        synchronize = synchronizer(condition.device)
         with ranges:
             for _ in range(_WARMUP):
                 step()
@@ -126,14 +126,12 @@ def _prepare(
     model = place(model, condition).train(protocol == "training")
     call, ranges = model, module_ranges(model)
     if condition.mode == "compiled":
-        require_compiler(condition.device, where="cost.modes", instead="leave `compiled` out of `cost.modes`")
-        call, ranges = ranged(torch.compile(model, dynamic=False), ""), nullcontext()
-    layout = torch.channels_last if condition.layout == "channels_last" else torch.contiguous_format
-    images = random_images(condition.input_shape, condition.device).contiguous(memory_format=layout)
+        require_modes([condition.mode], condition.device)
+        call, ranges = ranged(compiled(model), ""), nullcontext()
+    images = images_of(condition)
     if protocol == "inference":
         return partial(_infer, call, images, condition), ranges
-    labels = torch.arange(condition.batch_size, device=condition.device) % condition.num_classes
-    return partial(_train, call, images, labels, optimizer_of(model), condition), ranges
+    return partial(_train, call, images, labels_of(condition), optimizer_of(model), condition), ranges
 
 
 def _infer(call: Callable[..., Tensor], images: Tensor, condition: Condition) -> None:

@@ -152,19 +152,6 @@ def build_named(
     return created(partial(timm.create_model, **arguments), name, input_size, num_classes)
 
 
-def import_code(name: str) -> None:
-    """Import what a model's factory is written in, so that no later measurement holds the import.
-
-    Args:
-        name: As `find_named` takes it; of one that is no factory's nothing is imported.
-
-    Raises:
-        ModelError: There is no such module, or its code fails.
-    """
-    if is_factory(name):
-        factory.import_module(name)
-
-
 def _made_for(name: str) -> tuple[tuple[int, int, int], int | None]:
     """C, H and W that a model is made for, and its classes where they are known."""
     if name in _CATALOGUE:

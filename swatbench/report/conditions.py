@@ -7,7 +7,7 @@ from typing import Any
 from swatbench.report import words
 from swatbench.report.table import Column
 from swatbench.spec.cost import Layout, Mode, Protocol
-from swatbench.store.cost import ArmCost, CostResult, Quantiles, Timing
+from swatbench.store.cost import ArmCost, CostResult, Quantiles, Timing, samples_name
 
 PRECISIONS = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
 """torch's name of a type → that of a suite."""
@@ -147,10 +147,10 @@ def _asked_for(result: CostResult) -> tuple[str, ...]:
 
 
 def _own(cost: ArmCost, result: CostResult) -> Iterator[Called]:
-    times: Mapping[Protocol, Quantiles | None] = {"inference": cost.inference_s, "training": cost.training_s}
-    for protocol, seconds in times.items():
+    for protocol in CALLS:
+        seconds, samples = cost.seconds(protocol), samples_name(protocol)
         if seconds is not None:
-            yield Called(protocol=protocol, batch_size=result.batch_size, seconds=seconds, samples=protocol)
+            yield Called(protocol=protocol, batch_size=result.batch_size, seconds=seconds, samples=samples)
 
 
 def _swept(cost: ArmCost) -> Iterator[Called]:
@@ -159,5 +159,5 @@ def _swept(cost: ArmCost) -> Iterator[Called]:
             protocol=swept.protocol,
             batch_size=swept.batch_size,
             seconds=swept.seconds,
-            samples=f"{swept.protocol}@{swept.batch_size}",
+            samples=samples_name(swept.protocol, swept.batch_size),
         )

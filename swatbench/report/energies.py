@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Sequence
 
 from swatbench.report import words
-from swatbench.report.conditions import CALLS, condition_columns, input_columns, input_note, input_of
+from swatbench.report.call_rows import call_columns, call_row
+from swatbench.report.conditions import input_note
 from swatbench.report.costs import costs_of
 from swatbench.report.section import Section
 from swatbench.report.table import Column, Table, make_table
-from swatbench.report.tables import WHO, Link, Row
+from swatbench.report.tables import Link, Row
 from swatbench.spec.cost import Protocol
 from swatbench.store.cost import ArmCost
 
@@ -18,11 +19,7 @@ def energies_table(sections: Sequence[Section], link: Link) -> Table:
     """Energy of an image, where the machine counts it."""
     rows = [row for section in sections for row in _rows(section, link)]
     columns = (
-        *WHO,
-        *condition_columns(rows),
-        Column(name="call", title="Call"),
-        Column(name="batch_size", title="Batch", show=words.whole, numeric=True),
-        *input_columns(rows),
+        *call_columns(rows),
         Column(
             name="joules_per_image", title="Energy an image", show=words.energy, numeric=True, link="record"
         ),
@@ -68,19 +65,13 @@ def _rows(section: Section, link: Link) -> Iterator[Row]:
         reference = measured.cost(measured.result.reference)
         for energy in cost.energy:
             other = joules(reference, energy.protocol) if reference and reference is not cost else None
+            size = measured.result.batch_size
+            who = call_row(section.machine, measured, cost.arm, energy.protocol, batch_size=size, link=link)
             yield {
-                "machine": section.machine,
-                "pair": measured.pair,
-                "arm": cost.arm,
-                "condition": measured.condition,
-                "protocol": energy.protocol,
-                "call": CALLS[energy.protocol],
-                "batch_size": measured.result.batch_size,
-                "input": input_of(measured.result),
+                **who,
                 "joules_per_image": energy.joules_per_image,
                 "ratio": energy.joules_per_image / other if other else None,
                 "lowest_j": min(energy.windows, default=None),
                 "highest_j": max(energy.windows, default=None),
                 "windows": len(energy.windows),
-                "record": link(measured.stored),
             }

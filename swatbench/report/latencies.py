@@ -7,21 +7,14 @@ from typing import Any
 import numpy as np
 
 from swatbench.report import words
-from swatbench.report.conditions import (
-    CALLS,
-    Called,
-    condition_columns,
-    input_columns,
-    input_note,
-    input_of,
-    timing_of,
-)
+from swatbench.report.call_rows import call_columns, call_row
+from swatbench.report.conditions import Called, input_note, timing_of
 from swatbench.report.costs import costs_of
 from swatbench.report.ratios import samples_of
 from swatbench.report.section import Section
 from swatbench.report.selection import Measured
 from swatbench.report.table import Column, Table, make_table
-from swatbench.report.tables import WHO, Link, Row
+from swatbench.report.tables import Link, Row
 from swatbench.stats.quantiles import QuantileInterval, quantile_interval
 
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
@@ -34,11 +27,7 @@ def latencies_table(sections: Sequence[Section], link: Link) -> Table:
     """Median, 95th and 99th percentile of every call that was timed."""
     rows = [row for section in sections for row in _rows(section, link)]
     columns = (
-        *WHO,
-        *condition_columns(rows),
-        Column(name="call", title="Call"),
-        Column(name="batch_size", title="Batch", show=words.whole, numeric=True),
-        *input_columns(rows),
+        *call_columns(rows),
         *(column for name in QUANTILES for column in _columns(name)),
         Column(name="samples", title="Samples", show=words.whole, numeric=True),
         Column(name="calls_per_sample", title="Calls a sample", show=words.whole, numeric=True),
@@ -102,18 +91,14 @@ def _rows(section: Section, link: Link) -> Iterator[Row]:
         for call in measured.calls(cost.arm):
             seconds = samples.get(f"{call.samples}/{cost.arm}")
             if seconds is not None and seconds.size and np.isfinite(seconds).all():
-                who = {"machine": section.machine, "pair": measured.pair, "arm": cost.arm}
-                yield {**who, **_row(measured, call, seconds), "record": link(measured.stored)}
+                size = call.batch_size
+                who = call_row(section.machine, measured, cost.arm, call.protocol, batch_size=size, link=link)
+                yield {**who, **_row(measured, call, seconds)}
 
 
 def _row(measured: Measured, call: Called, seconds: np.ndarray) -> Row:
     timing = timing_of(measured.result, call.protocol, call.batch_size)
     row: dict[str, Any] = {
-        "condition": measured.condition,
-        "protocol": call.protocol,
-        "call": CALLS[call.protocol],
-        "batch_size": call.batch_size,
-        "input": input_of(measured.result),
         "samples": seconds.size,
         "calls_per_sample": timing.calls_per_sample if timing else None,
     }

@@ -1,23 +1,17 @@
 """Sections → the table of memory: of what the peak consists, and the largest batch that fits."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import get_args
 
 from swatbench.report import words
-from swatbench.report.conditions import (
-    CALLS,
-    MEMORY_KINDS,
-    condition_columns,
-    filled,
-    input_columns,
-    input_note,
-    input_of,
-)
+from swatbench.report.call_rows import call_columns, call_row
+from swatbench.report.conditions import MEMORY_KINDS, filled, input_note
 from swatbench.report.costs import costs_of
 from swatbench.report.section import Section
 from swatbench.report.table import Column, Table, make_table
-from swatbench.report.tables import WHO, Link, Row
+from swatbench.report.tables import Link, Row
 from swatbench.spec.cost import Protocol
-from swatbench.store.cost import ArmCost, LargestBatch, Memory
+from swatbench.store.cost import LargestBatch, Memory
 
 KINDS = {
     "resident growth": f"On a CPU the peak is the {MEMORY_KINDS['resident growth']}, with whatever libraries "
@@ -47,11 +41,7 @@ def memories_table(sections: Sequence[Section], link: Link) -> Table:
         _size("limit_bytes", "Within"),
     )
     columns = (
-        *WHO,
-        *condition_columns(rows),
-        Column(name="call", title="Call"),
-        Column(name="batch_size", title="Batch", show=words.whole, numeric=True),
-        *input_columns(rows),
+        *call_columns(rows),
         Column(name="memory_kind", title="Measured as"),
         _size("peak_bytes", "Peak"),
         *filled(optional, rows),
@@ -77,32 +67,18 @@ def _bound(row: Mapping[str, object]) -> str:
 
 def _rows(section: Section, link: Link) -> Iterator[Row]:
     for measured, cost in costs_of(section):
-        protocols: dict[Protocol, Memory | None] = {
-            "inference": cost.inference_memory,
-            "training": cost.training_memory,
-        }
-        for protocol, memory in protocols.items():
+        for protocol in get_args(Protocol):
+            memory = cost.memory(protocol)
             largest = next((item for item in cost.largest_batches if item.protocol == protocol), None)
             if memory or largest:
+                size = measured.result.batch_size
                 yield {
-                    "machine": section.machine,
-                    "pair": measured.pair,
-                    "arm": cost.arm,
-                    "condition": measured.condition,
-                    "protocol": protocol,
-                    "call": CALLS[protocol],
-                    "batch_size": measured.result.batch_size,
-                    "input": input_of(measured.result),
+                    **call_row(section.machine, measured, cost.arm, protocol, batch_size=size, link=link),
                     "memory_kind": measured.result.memory_kind,
-                    "peak_bytes": memory.peak_bytes if memory else _peak(cost, protocol),
+                    "peak_bytes": cost.peak_bytes(protocol),
                     **_memory(memory),
                     **_largest(largest),
-                    "record": link(measured.stored),
                 }
-
-
-def _peak(cost: ArmCost, protocol: Protocol) -> int | None:
-    return cost.inference_peak_bytes if protocol == "inference" else cost.training_peak_bytes
 
 
 def _memory(memory: Memory | None) -> Row:

@@ -8,7 +8,7 @@ from swatbench.report.energies import joules
 from swatbench.report.profile_table import Line, ProfileTable, table_of
 from swatbench.report.selection import Measured
 from swatbench.spec.cost import Protocol
-from swatbench.store.cost import ArmCost, CostResult, LargestBatch, Memory
+from swatbench.store.cost import ArmCost, CostResult, LargestBatch
 
 _KINDS = {
     "resident growth": "growth of the resident set of a fresh process; coarse, parts need not add up",
@@ -91,11 +91,6 @@ def energy_table(measured: Measured) -> ProfileTable:
     return table_of(title, measured, map(_energy_line, ("inference", "training")))
 
 
-def memory_of(cost: ArmCost, protocol: Protocol) -> Memory | None:
-    """Parts of the memory of one protocol, where they were measured."""
-    return cost.inference_memory if protocol == "inference" else cost.training_memory
-
-
 def _of(name: str) -> Callable[[ArmCost], int | None]:
     return lambda cost: getattr(cost, name)
 
@@ -109,8 +104,8 @@ def _memory_lines(protocol: Protocol) -> Iterator[Line]:
 
 def _bytes_of(protocol: Protocol, name: str) -> Callable[[ArmCost], int | None]:
     if name == "peak_bytes":  # older records have the peak alone
-        return _of(f"{protocol}_{name}")
-    return lambda cost: getattr(memory_of(cost, protocol), name, None)
+        return lambda cost: cost.peak_bytes(protocol)
+    return lambda cost: getattr(cost.memory(protocol), name, None)
 
 
 def _largest(measured: Measured) -> Iterator[Line]:

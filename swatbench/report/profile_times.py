@@ -15,6 +15,7 @@ from swatbench.report.rooflines import percent, roofs
 from swatbench.report.selection import Measured
 from swatbench.stats.quantiles import QuantileInterval, quantile_interval
 from swatbench.stats.ratios import paired_ratio
+from swatbench.store.cost import TWIN
 
 _UNITS = {"min": 60.0, "s": 1.0, "ms": 1e-3, "µs": 1e-6}
 
@@ -84,7 +85,7 @@ def floors(measured: Measured) -> tuple[Floor, ...]:
         Floor(call=call, floor=paired_ratio(twin, own, twin).floor, rounds=own.size)
         for call in measured.calls(reference)
         if (own := samples.get(f"{call.samples}/{reference}")) is not None
-        and (twin := samples.get(f"{call.samples}/twin")) is not None
+        and (twin := samples.get(f"{call.samples}/{TWIN}")) is not None
     )
 
 

@@ -100,7 +100,7 @@ def profiled(measured: Measured, cost: ArmCost, protocol: Protocol, spent: Itera
         protocol: `inference` or `training`.
         spent: Rows of the record.
     """
-    timed = cost.inference_s if protocol == "inference" else cost.training_s
+    timed = cost.seconds(protocol)
     return Profiled(
         arm=cost.arm,
         rows=rows_of(spent, arm=cost.arm, protocol=protocol),

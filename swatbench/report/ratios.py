@@ -11,7 +11,7 @@ from swatbench.report.conditions import Called, input_of, is_plain, setting_of, 
 from swatbench.report.selection import Measured
 from swatbench.spec.cost import Protocol
 from swatbench.stats.ratios import Ratio, paired_ratio
-from swatbench.store.cost import Timing
+from swatbench.store.cost import TWIN, Timing
 
 FLOOR = (
     "The A/A floor is the ratio that a second copy of the reference showed to the first in the same rounds. "
@@ -203,7 +203,7 @@ def _time(
     if isinstance(samples, Exception):
         return samples
     try:
-        ratio = paired_ratio(*(samples[f"{call.samples}/{name}"] for name in (*arms, "twin")))
+        ratio = paired_ratio(*(samples[f"{call.samples}/{name}"] for name in (*arms, TWIN)))
     except (ValueError, KeyError) as error:
         return error
     timing = timing_of(measured.result, call.protocol, call.batch_size)

@@ -5,20 +5,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 from swatbench.report import words
+from swatbench.report.call_rows import call_columns, call_row
 from swatbench.report.conditions import (
-    CALLS,
-    condition_columns,
     filled,
-    input_columns,
     input_note,
-    input_of,
 )
 from swatbench.report.costs import costs_of
 from swatbench.report.section import Section
 from swatbench.report.table import Column, Table, make_table
-from swatbench.report.tables import WHO, Link, Row
+from swatbench.report.tables import Link, Row
 from swatbench.spec.cost import Protocol
-from swatbench.store.cost import ArmCost, CostResult, Peaks, Quantiles
+from swatbench.store.cost import ArmCost, CostResult, Peaks
 
 FLOP_PER_MAC = 2
 """One MAC is one multiplication with one addition."""
@@ -99,14 +96,14 @@ def roofs(cost: ArmCost, result: CostResult) -> tuple[Roof, ...]:
     peaks = result.peaks
     if peaks is None or not (peaks.flops_per_s and peaks.bytes_per_s):
         return ()
-    work: tuple[tuple[Protocol, int | None, int | None, Quantiles | None], ...] = (
-        ("inference", cost.macs_matmul * result.batch_size, cost.moved_bytes, cost.inference_s),
-        ("training", cost.training_macs, cost.training_moved_bytes, cost.training_s),
+    work: tuple[tuple[Protocol, int | None, int | None], ...] = (
+        ("inference", cost.macs_matmul * result.batch_size, cost.moved_bytes),
+        ("training", cost.training_macs, cost.training_moved_bytes),
     )
     return tuple(
         Roof(protocol=protocol, macs=macs, moved_bytes=moved, measured_s=seconds.p50, peaks=peaks)
-        for protocol, macs, moved, seconds in work
-        if macs and moved and seconds and seconds.p50 > 0
+        for protocol, macs, moved in work
+        if macs and moved and (seconds := cost.seconds(protocol)) and seconds.p50 > 0
     )
 
 
@@ -114,11 +111,7 @@ def rooflines_table(sections: Sequence[Section], link: Link) -> Table:
     """Work, traffic, and how near a call comes to what the machine can do."""
     rows = [row for section in sections for row in _rows(section, link)]
     columns = (
-        *WHO,
-        *condition_columns(rows),
-        Column(name="call", title="Call"),
-        Column(name="batch_size", title="Batch", show=words.whole, numeric=True),
-        *input_columns(rows),
+        *call_columns(rows),
         Column(name="macs", title="MACs a call", show=words.quantity, numeric=True, link="record"),
         Column(name="moved_bytes", title="Bytes moved", show=words.size, numeric=True, link="record"),
         Column(name="intensity", title="FLOP/byte", show=words.factor, numeric=True),
@@ -186,19 +179,13 @@ def _mfu_in_words(rows: Sequence[Row]) -> Iterator[str]:
 def _rows(section: Section, link: Link) -> Iterator[Row]:
     for measured, cost in costs_of(section):
         for roof in roofs(cost, measured.result):
+            size = measured.result.batch_size
+            who = call_row(section.machine, measured, cost.arm, roof.protocol, batch_size=size, link=link)
             yield {
-                "machine": section.machine,
-                "pair": measured.pair,
-                "arm": cost.arm,
-                "condition": measured.condition,
-                "protocol": roof.protocol,
-                "call": CALLS[roof.protocol],
-                "batch_size": measured.result.batch_size,
+                **who,
                 "device": measured.result.device,
-                "input": input_of(measured.result),
                 **{name: getattr(roof, name) for name in (*_FACTS, "flops_per_s")},
                 "peak_flops_per_s": roof.peaks.flops_per_s,
                 "peak_bytes_per_s": roof.peaks.bytes_per_s,
                 "datasheet_flops_per_s": roof.peaks.datasheet_flops_per_s,
-                "record": link(measured.stored),
             }

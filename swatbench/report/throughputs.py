@@ -8,23 +8,17 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from swatbench.report import words
+from swatbench.report.call_rows import call_columns, call_row
 from swatbench.report.canvas import INK, LINES, Drawing, Shade, colour_key, dot, draw, look_of
 from swatbench.report.comparison import Comparison
-from swatbench.report.conditions import (
-    CALLS,
-    Called,
-    condition_columns,
-    input_columns,
-    input_note,
-    input_of,
-)
+from swatbench.report.conditions import CALLS, Called, input_note
 from swatbench.report.costs import costs_of, ratio_verdict
 from swatbench.report.logarithmic import log_ticks
 from swatbench.report.ratios import FLOOR, TimeRatio
 from swatbench.report.section import Section
 from swatbench.report.selection import Measured
 from swatbench.report.table import Column, Table, make_table
-from swatbench.report.tables import WHO, Link, Row
+from swatbench.report.tables import Link, Row
 from swatbench.spec.cost import Protocol
 
 _VERDICTS = {"more": "less", "less": "more"}
@@ -37,11 +31,7 @@ def throughputs_table(sections: Sequence[Section], link: Link) -> Table:
     """Images a second of every call that was timed, and how they compare with the reference's."""
     rows = [row for section in sections for row in _rows(section, link)]
     columns = (
-        *WHO,
-        *condition_columns(rows),
-        Column(name="call", title="Call"),
-        Column(name="batch_size", title="Batch", show=words.whole, numeric=True),
-        *input_columns(rows),
+        *call_columns(rows),
         Column(name="images_per_s", title="Images/s", show=rate, numeric=True, link="record"),
         Column(name="ratio", title="× reference", show=words.factor, numeric=True),
         Column(name="interval", title="95 % CI", shown_only=True),
@@ -133,25 +123,13 @@ def _rows(section: Section, link: Link) -> Iterator[Row]:
     for measured, cost in costs_of(section):
         for call in measured.calls(cost.arm):
             if call.seconds.p50 > 0:
+                size, said = call.batch_size, call.protocol
+                who = call_row(section.machine, measured, cost.arm, said, batch_size=size, link=link)
                 yield {
-                    "machine": section.machine,
-                    "pair": measured.pair,
-                    "arm": cost.arm,
-                    **_row(measured, call),
+                    **who,
+                    "images_per_s": size / call.seconds.p50,
                     **_ratio(_time(section.comparisons, measured, cost.arm, call)),
-                    "record": link(measured.stored),
                 }
-
-
-def _row(measured: Measured, call: Called) -> Row:
-    return {
-        "condition": measured.condition,
-        "protocol": call.protocol,
-        "call": CALLS[call.protocol],
-        "batch_size": call.batch_size,
-        "input": input_of(measured.result),
-        "images_per_s": call.batch_size / call.seconds.p50,
-    }
 
 
 def _time(comparisons: Sequence[Comparison], measured: Measured, arm: str, call: Called) -> TimeRatio | None:

@@ -1,6 +1,8 @@
 """How cost is measured: on what batches, in what arithmetic, layout and mode, and for how long."""
 
 from collections import Counter
+from collections.abc import Iterator
+from itertools import product
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, Field
@@ -12,6 +14,7 @@ Layout = Literal["contiguous", "channels_last"]
 Precision = Literal["fp32", "bf16", "fp16"]
 Protocol = Literal["inference", "training"]
 Item = TypeVar("Item")
+PrecisionT = TypeVar("PrecisionT", bound=str)
 
 
 def distinct(items: tuple[Item, ...]) -> tuple[Item, ...]:
@@ -57,6 +60,14 @@ class Cost(Spec):
     """Also search the largest batch that fits into memory."""
     memory_limit_bytes: Annotated[int, Field(ge=1, lt=2**63)] | None = None
     """Memory that the largest batch must fit into; null for all of the device's that is free."""
+
+    def conditions(self, precision: PrecisionT) -> Iterator[tuple[Precision | PrecisionT, Layout, Mode]]:
+        """Every combination of precision, layout and mode.
+
+        Args:
+            precision: What is taken where none is listed.
+        """
+        return product(self.precisions or (precision,), self.layouts, self.modes)
 
     @property
     def protocols(self) -> tuple[Protocol, ...]:

@@ -135,7 +135,6 @@ def cost_cells(
         models: Arm → what names its model, for an arm that is no arm of the pair.
     """
     resolution = machine.resolution.model_copy(update={"data_digest": None})
-    precisions = cost.precisions or (resolution.precision,)
     return tuple(
         CostCell(
             pair=pair,
@@ -150,9 +149,7 @@ def cost_cells(
             resolution=resolution.model_copy(update={"precision": precision}),
             threads=cost.threads or cores,
         )
-        for precision in precisions
-        for layout in cost.layouts
-        for mode in cost.modes
+        for precision, layout, mode in cost.conditions(resolution.precision)
     )
 
 

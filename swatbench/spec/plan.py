@@ -78,9 +78,7 @@ def plan_costs(suite: Suite | ProfileSuite) -> tuple[PlannedCost, ...]:
             timing_s=cost.budget_s * len(batches) * len(cost.protocols),
         )
         for pair in suite.pairs
-        for precision in cost.precisions or (suite.execution.precision,)
-        for layout in cost.layouts
-        for mode in cost.modes
+        for precision, layout, mode in cost.conditions(suite.execution.precision)
     )
 
 

@@ -145,9 +145,11 @@ def _median_interval(logs: NDArray[np.float64], *, seed: int, confidence: float)
         return float(logs[0]), float(logs[0])
     rng = np.random.default_rng(seed)
     # In parts, since all at once are 400 MB for 10,000 rounds; the draws are the same.
-    parts = np.full(RESAMPLES // _PART, _PART)
     medians = np.concatenate(
-        [np.median(logs[rng.integers(0, logs.size, size=(part, logs.size))], axis=1) for part in parts]
+        [
+            np.median(logs[rng.integers(0, logs.size, size=(_PART, logs.size))], axis=1)
+            for _ in range(RESAMPLES // _PART)
+        ]
     )
     tail = (1 - confidence) / 2
     low, high = np.quantile(medians, (tail, 1 - tail))

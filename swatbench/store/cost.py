@@ -157,6 +157,18 @@ class ArmCost(Spec):
     energy: tuple[Energy, ...] = ()
     """Empty where the machine has no counter; `CostResult.energy_absent` says why."""
 
+    def seconds(self, protocol: Protocol) -> Quantiles | None:
+        """Time of one call on the cell's own batch, where it was timed."""
+        return self.inference_s if protocol == "inference" else self.training_s
+
+    def peak_bytes(self, protocol: Protocol) -> int | None:
+        """Peak memory, where it was measured."""
+        return self.inference_peak_bytes if protocol == "inference" else self.training_peak_bytes
+
+    def memory(self, protocol: Protocol) -> Memory | None:
+        """Of what the peak consists, where that was measured."""
+        return self.inference_memory if protocol == "inference" else self.training_memory
+
 
 class Timing(Spec):
     """How one protocol was timed at one batch size, for all arms alike."""
@@ -202,6 +214,23 @@ class DeviceState(Spec):
     """Reasons for which the card lowered its clocks at that moment, by NVML; null where it does not tell."""
     l2_bytes: Count | None = None
     """Size of the card's L2 cache; it is warm from one call to the next and never flushed."""
+
+
+TWIN = "twin"
+"""Name, among the samples, of the second copy of the reference arm."""
+
+
+def samples_name(protocol: Protocol, batch_size: int | None = None) -> str:
+    """What stands before the slash and the arm in the names of raw samples.
+
+    Args:
+        protocol: What was called.
+        batch_size: Images in the call, where they are not the cell's own batch.
+
+    >>> samples_name("inference"), samples_name("training", 256)
+    ('inference', 'training@256')
+    """
+    return protocol if batch_size is None else f"{protocol}@{batch_size}"
 
 
 class CostResult(Spec):

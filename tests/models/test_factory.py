@@ -7,7 +7,8 @@ from functools import partial
 import pytest
 
 from swatbench.errors import ModelError
-from swatbench.models.named import build_named, find_named, import_code
+from swatbench.models.factory import import_module
+from swatbench.models.named import build_named, find_named
 
 FACTORIES = """
 import torch
@@ -129,9 +130,9 @@ def test_what_a_user_s_module_prints_is_kept_out_of_the_output(capsys):
 
 @pytest.mark.usefixtures("code")
 def test_a_factory_s_module_can_be_imported_before_anything_is_built():
-    import_code("deit_mini")
+    find_named("deit_mini")
     assert "swatbench_nets" not in sys.modules
-    import_code("swatbench_nets:no_such_factory")
+    import_module("swatbench_nets:no_such_factory")
     assert "swatbench_nets" in sys.modules
 
 
