@@ -39,8 +39,8 @@ from timing_work import REPETITIONS, Work, block, disturbance, operations, work
 from swatbench.store.provenance import environment
 
 OUT = Path("results/timing")
-EXPERIMENTS = 200
-BUDGET_S = 0.7
+EXPERIMENTS = 100
+BUDGET_S = 1.8
 QUICK_EXPERIMENTS = 2
 QUICK_BUDGET_S = 0.05
 

@@ -19,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 B = 64
 C = 48
-REPETITIONS = {"identical": (100, 100), "3 % more": (100, 103)}
+REPETITIONS = {"identical": (33, 33), "3 % more": (33, 34)}
 """Case → repetitions of the block in a call of the reference and of the other."""
 STRETCH_S = (0.05, 0.5)
 """Shortest and longest time for which the disturbing process is busy, or idle."""

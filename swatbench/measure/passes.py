@@ -22,7 +22,7 @@ from swatbench.measure.condition import Condition
 from swatbench.measure.counts import Counts, count
 from swatbench.measure.energy import measure_energy
 from swatbench.measure.fits import largest_batch
-from swatbench.measure.latency import Enough, Samples, interleave
+from swatbench.measure.latency import LEAST_SAMPLE_S, Enough, Samples, interleave
 from swatbench.measure.machine import Device, stopwatch, synchronizer
 from swatbench.measure.machine import threads as cpu_threads
 from swatbench.measure.memory import measure_memory
@@ -36,6 +36,8 @@ Build = Callable[[], nn.Module]
 """Makes a new model on the CPU in float32; picklable, because most passes run in other processes."""
 Result = TypeVar("Result")
 
+LEAST_SAMPLES_S: Mapping[Device, float] = {"cpu": LEAST_SAMPLE_S, "cuda": 0.002}
+"""Shortest sample: on a card the first kernel starts some microseconds after its event."""
 LEAST_WARMUP_S: Mapping[Device, float] = {"cpu": 0.0, "cuda": 0.5}
 """Shortest warm-up: a card's clocks take about so long to rise, and rounds of a small model far less."""
 
@@ -134,6 +136,7 @@ class Bench:
                 stopwatch=stopwatch(self.condition.device),
                 enough=self.enough,
                 preparation_calls=PREPARATION_CALLS[self.condition.mode],
+                least_sample_s=LEAST_SAMPLES_S[self.condition.device],
                 least_warmup_s=LEAST_WARMUP_S[self.condition.device],
             )
         except (RuntimeError, ValueError) as error:

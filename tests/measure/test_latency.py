@@ -168,7 +168,8 @@ def test_warm_up_of_a_call_that_never_settles_is_bounded():
 
 def test_short_calls_are_repeated_and_all_equally():
     clock = Clock()
-    samples = timed(clock, {"a": clock.call("a", 0.0005), "b": clock.call("b", 0.01)})
+    calls = {"a": clock.call("a", 0.0005), "b": clock.call("b", 0.01)}
+    samples = timed(clock, calls, least_sample_s=0.002)
     assert samples.repeats == 4
     assert clock.log.count("a") == clock.log.count("b")
     np.testing.assert_allclose(samples.seconds["a"], 0.0005, rtol=1e-9)
@@ -236,9 +237,8 @@ def test_host_seconds_are_those_of_the_rounds_that_are_kept():
     def watch(call, times):
         return Elapsed(seconds=wall(call, times).seconds, host_s=clock.now + times)
 
-    samples = timed(
-        clock, {n: clock.call(n, 0.0005) for n in "ab"}, max_rounds=7, stopwatch=watch, order_seed=3
-    )
+    calls = {n: clock.call(n, 0.0005) for n in "ab"}
+    samples = timed(clock, calls, max_rounds=7, stopwatch=watch, order_seed=3, least_sample_s=0.002)
     assert samples.repeats == 4
     assert set(samples.host_seconds) == {"a", "b"}
     # A round lasts 2 × 4 calls of 0.5 ms; the last sample ends where the clock stands now.
