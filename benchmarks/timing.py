@@ -61,7 +61,8 @@ def main() -> int:
     ]
     table, misses = rows(decisions), [] if asked.quick else missed(rows(decisions))
     Console(width=None if sys.stdout.isatty() else 140).print(as_table(table))
-    _write(asked, decisions, table, misses)
+    if asked.out or not asked.quick:
+        _write(asked, decisions, table, misses)
     gc.unfreeze()
     for sentence in misses:
         console.print(f"not kept: {sentence}")
@@ -128,7 +129,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--budget-s", type=float, help=f"seconds for one decision (default {BUDGET_S})")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help=f"JSON file (default {OUT}/<machine>.json)")
-    parser.add_argument("--quick", action="store_true", help="a few experiments that prove nothing")
+    parser.add_argument(
+        "--quick", action="store_true", help="a few experiments that prove nothing, kept only with --out"
+    )
     asked = parser.parse_args()
     asked.experiments = asked.experiments or (QUICK_EXPERIMENTS if asked.quick else EXPERIMENTS)
     asked.budget_s = asked.budget_s or (QUICK_BUDGET_S if asked.quick else BUDGET_S)

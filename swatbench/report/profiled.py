@@ -20,8 +20,9 @@ PROFILER_NOTE = (
 MOST_SLOWED = 3.0
 """How many times as long as the timed step a profiled one may last and still be read."""
 
-MOST_UNLIKE = 1.5
-"""How many times as much the profiler may slow one arm as another, if their times are to be compared."""
+MOST_UNLIKE = 1.3
+"""How many times as much the profiler may slow one arm as another, if their times are to be compared: more
+would hide, or feign, what SWAT costs most pairs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -183,7 +183,7 @@ def test_the_whole_step_stands_beside_the_timed_one(profiled):
 
 def test_a_sentence_about_equal_arms_says_that_nothing_differs(profiled, monkeypatch):
     monkeypatch.setattr("tests.report.measured.CHANGED", {})
-    detail(profiled.cost())
+    detail(profiled.cost(slowdown=1.0))
     (section,) = profiled.gather()
     assert "no operator differs by 0.5 % or more, in all 0.0 %" in difference_sentences(section)[0]
 
