@@ -32,7 +32,7 @@ from swatbench.report.spent import (
     summed,
     told,
 )
-from swatbench.report.table import Column, Table, make_table
+from swatbench.report.table import Column, Table, absent, make_table
 from swatbench.report.tables import WHO, Link, Row
 
 __all__ = ["PROFILER_NOTE", "breakdown_bars", "breakdown_table", "difference_sentences"]
@@ -112,16 +112,12 @@ def _columns(rows: Sequence[Row]) -> tuple[Column, ...]:
 
 def _to_timed(row: Mapping[str, Any], *, name: str) -> str:
     factor = row[name]
-    return f"{times(factor)} × the timed" if row["part"] == WHOLE_STEP and _known(factor) else ""
+    return "" if row["part"] != WHOLE_STEP or absent(factor) else f"{times(factor)} × the timed"
 
 
 def _timed_remark(row: Mapping[str, Any]) -> str:
     percent = row["timed_percent"]
-    return f"timed: {words.signed(percent)}" if row["part"] == WHOLE_STEP and _known(percent) else ""
-
-
-def _known(value: float | None) -> bool:
-    return value is not None and value == value  # noqa: PLR0124 (not a number)
+    return "" if row["part"] != WHOLE_STEP or absent(percent) else f"timed: {words.signed(percent)}"
 
 
 def _note(settings: Iterable[str]) -> str:

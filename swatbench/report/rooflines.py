@@ -6,10 +6,7 @@ from typing import Literal
 
 from swatbench.report import words
 from swatbench.report.call_rows import call_columns, call_row
-from swatbench.report.conditions import (
-    filled,
-    input_note,
-)
+from swatbench.report.conditions import filled, input_note
 from swatbench.report.costs import costs_of
 from swatbench.report.section import Section
 from swatbench.report.table import Column, Table, make_table

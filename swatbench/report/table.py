@@ -119,9 +119,14 @@ def make_table(
     return Table(name=name, title=title, note=note, columns=columns, frame=frame, finer=whole)
 
 
+def absent(value: object) -> bool:
+    """Whether a table has no value there: None, or the not-a-number that pandas makes of it."""
+    return value is None or value != value  # noqa: PLR0124
+
+
 def _view(column: Column, row: dict[Any, Any]) -> CellView:
     value = row[column.name]
-    missing = value is None or value != value  # noqa: PLR0124 (not a number)
+    missing = absent(value)
     remark = column.remark(row) if column.remark and not missing else ""
     text = NOTHING if missing else column.show(value)
     return CellView(

@@ -40,6 +40,7 @@ from tests.report.contents import (
     samples_of,
     swept_of,
 )
+from tests.report.measured import detail
 
 
 @dataclass
@@ -336,3 +337,15 @@ class World:
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     return World(results=tmp_path / "results")
+
+
+@pytest.fixture
+def pair(world):
+    """Two arms that were measured with everything."""
+    return detail(world.cost())
+
+
+@pytest.fixture
+def single(world):
+    """One arm alone that was."""
+    return detail(world.cost(arms=("baseline",)))

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from swatbench.report.breakdowns import breakdown_table
 from swatbench.report.profile import ProfileTable, profile_tables
+from swatbench.report.table import Table
 from swatbench.store.cost import ArmCost, ModuleCost, Spent
 from swatbench.store.files import Stored, read_record, write_record
 from swatbench.store.rows import write_rows
@@ -116,3 +118,14 @@ def found(stored: Stored, start: str) -> ProfileTable:
     (table,) = [one for one in profile_tables([stored]) if one.title.startswith(start)]
     assert all(len(row) == len(table.columns) for row in table.rows)
     return table
+
+
+def breakdown_of(world: Any) -> Table:
+    """The table of where the time goes, of a world's records."""
+    return breakdown_table(world.gather(), lambda _: "record.json")
+
+
+def timed_s(world: Any, arm: str, name: str = "training_s") -> float:
+    """Median time of an arm in the only measurement of a world."""
+    ((measured,),) = [runs.conditions for section in world.gather() for runs in section.pairs]
+    return getattr(measured.cost(arm), name).p50

@@ -7,7 +7,6 @@ import pytest
 from swatbench.report.breakdowns import (
     PROFILER_NOTE,
     breakdown_bars,
-    breakdown_table,
     difference_sentences,
 )
 from swatbench.report.canvas import colours
@@ -22,7 +21,7 @@ from swatbench.report.spent import (
     told,
 )
 from swatbench.store.cost import Spent
-from tests.report.measured import CHANGED, SHARES, STEPS_S, detail
+from tests.report.measured import CHANGED, SHARES, STEPS_S, breakdown_of, detail, timed_s
 
 
 def spent(part, operator, self_s, *, phase="forward", arm="baseline", path="blocks.*"):
@@ -38,17 +37,8 @@ def spent(part, operator, self_s, *, phase="forward", arm="baseline", path="bloc
     )
 
 
-def table(world):
-    return breakdown_table(world.gather(), lambda _: "record.json")
-
-
 def rows(world, protocol="inference"):
-    return [row for row in table(world).frame.to_dict(orient="records") if row["protocol"] == protocol]
-
-
-def timed_s(world, arm, name="training_s"):
-    ((measured,),) = [runs.conditions for section in world.gather() for runs in section.pairs]
-    return getattr(measured.cost(arm), name).p50
+    return [row for row in breakdown_of(world).frame.to_dict(orient="records") if row["protocol"] == protocol]
 
 
 def timed_more(world, name):
@@ -130,17 +120,17 @@ def test_large_differences_are_told_by_part_and_operator(profiled):
 
 
 def test_the_file_has_every_operator_with_phases_apart(profiled):
-    lines = csv_text(table(profiled)).splitlines()
+    lines = csv_text(breakdown_of(profiled)).splitlines()
     assert len(lines) == 1 + len(STEPS_S) * len(SHARES | CHANGED)
     assert any("layer norm,blocks.*.norm1,optimizer" in line for line in lines)
     assert not any(EVERYTHING_ELSE in line or WHOLE_STEP in line for line in lines)
 
 
 def test_a_row_shows_signed_times_and_links_to_its_record(profiled):
-    first = table(profiled).views()[0]
+    first = breakdown_of(profiled).views()[0]
     assert [view.text for view in first][-4:] == ["0", "7.60 ms", "+7.60 ms", "+38.0"]
     assert first[-3].link == "record.json"
-    assert table(profiled).views()[2][-2].text == "−800 µs"
+    assert breakdown_of(profiled).views()[2][-2].text == "−800 µs"
 
 
 def test_a_sentence_names_what_makes_a_step_longer_or_shorter(profiled):
@@ -166,7 +156,7 @@ def test_the_optimizers_step_is_no_operator_elsewhere():
 
 
 def test_the_whole_step_stands_beside_the_timed_one(profiled):
-    *_, whole, timed = table(profiled).views()
+    *_, whole, timed = breakdown_of(profiled).views()
     assert [view.text for view in whole[-4:]] == [
         f"64.0 ms ({0.064 / timed_s(profiled, 'baseline'):.1f} × the timed)",
         f"{64 * 1.433:.1f} ms ({0.064 * 1.433 / timed_s(profiled, 'swat'):.1f} × the timed)",
@@ -175,7 +165,7 @@ def test_the_whole_step_stands_beside_the_timed_one(profiled):
     ]
     assert timed[4].text == TIMED_STEP
     assert timed[6].text == f"{1e3 * timed_s(profiled, 'baseline'):.1f} ms"
-    row, *_ = csv.DictReader(csv_text(table(profiled)).splitlines())
+    row, *_ = csv.DictReader(csv_text(breakdown_of(profiled)).splitlines())
     assert float(row["own_timed_s"]) == pytest.approx(timed_s(profiled, "swat", "inference_s"))
     profiled_s = 0.020 * sum((SHARES | CHANGED).values())
     assert float(row["own_profiled_per_timed"]) == pytest.approx(profiled_s / float(row["own_timed_s"]))
@@ -209,8 +199,12 @@ def test_one_arm_alone_has_its_parts_and_no_differences(world):
     shares = {row["part"]: row["share_percent"] for row in told_rows}
     assert shares["channel mixing"] == pytest.approx(100 * (0.30 + 0.10))
     assert told_rows[-1]["own_s"] == pytest.approx(timed_s(world, "baseline", "inference_s"))
-    assert [column.title for column in table(world).columns][-3:] == ["Part", "Arm", "% of its own step"]
-    lines = csv_text(table(world)).splitlines()
+    assert [column.title for column in breakdown_of(world).columns][-3:] == [
+        "Part",
+        "Arm",
+        "% of its own step",
+    ]
+    lines = csv_text(breakdown_of(world)).splitlines()
     assert len(lines) == 1 + len(STEPS_S) * len(SHARES)
     assert any("depthwise" in line or "blocks.*.mlp.act" in line for line in lines)
     assert difference_sentences(section) == ()
@@ -222,4 +216,4 @@ def test_nothing_is_drawn_or_said_of_what_was_not_profiled(world):
     (section,) = world.gather()
     assert breakdown_bars(section, colours(["deit_mini"]), "") is None
     assert difference_sentences(section) == ()
-    assert table(world).frame.empty
+    assert breakdown_of(world).frame.empty

@@ -17,16 +17,6 @@ def lines(table):
     return {row[0]: row[1:] for row in table.rows}
 
 
-@pytest.fixture
-def pair(world):
-    return detail(world.cost())
-
-
-@pytest.fixture
-def single(world):
-    return detail(world.cost(arms=("baseline",)))
-
-
 def test_the_heading_states_models_and_condition(pair, single):
     assert profile_tables([pair])[0].title == (
         "deit_mini, swat against baseline: batch 64 of 3 × 32 × 32, bf16, eager, contiguous, cpu, 2 threads"

@@ -1,7 +1,7 @@
 import pytest
 
 from swatbench.console import print_table
-from swatbench.report.breakdowns import breakdown_bars, breakdown_table, difference_sentences
+from swatbench.report.breakdowns import breakdown_bars, difference_sentences
 from swatbench.report.canvas import colours
 from swatbench.report.profile import profile_json, profile_tables
 from swatbench.report.profile_shares import SHOWN
@@ -10,26 +10,7 @@ from swatbench.report.profiled import MOST_SLOWED, MOST_UNLIKE, Profiled, distur
 from swatbench.store.cost import Spent
 from swatbench.store.files import Stored
 from swatbench.store.rows import write_rows
-from tests.report.measured import CHANGED, SHARES, detail, found
-
-
-@pytest.fixture
-def pair(world):
-    return detail(world.cost())
-
-
-@pytest.fixture
-def single(world):
-    return detail(world.cost(arms=("baseline",)))
-
-
-def table(world):
-    return breakdown_table(world.gather(), lambda _: "record.json")
-
-
-def timed_s(world, arm, name="training_s"):
-    ((measured,),) = [runs.conditions for section in world.gather() for runs in section.pairs]
-    return getattr(measured.cost(arm), name).p50
+from tests.report.measured import CHANGED, SHARES, breakdown_of, detail, found, timed_s
 
 
 @pytest.mark.parametrize("slowed", [{"swat": 4.0, "baseline": 4.0}, {"swat": 2.0}])
@@ -45,7 +26,7 @@ def test_a_disturbed_profile_is_marked_and_not_read(world, slowed):
         f"({' and '.join(factors)} the timed step), so it is not read"
     )
     assert breakdown_bars(section, colours(["deit_mini"]), "") is None
-    assert {row[-1].text for row in table(world).views()} == {"disturbed, not read"}
+    assert {row[-1].text for row in breakdown_of(world).views()} == {"disturbed, not read"}
 
 
 def test_one_disturbed_arm_leaves_the_others(world):
