@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -55,10 +56,18 @@ def quantile_interval(seconds: ArrayLike, q: float, *, confidence: float = 0.95)
             raise ValueError(f"{name} must lie between 0 and 1, not {share}")
     values = _finite(seconds)
     value = float(np.quantile(values, q))
-    # The value that quantile_test tests against, by default 0, has no part in its interval.
-    interval = quantile_test(values, p=q).confidence_interval(confidence)
-    low, high = (None if math.isnan(end) else float(end) for end in (interval.low, interval.high))
+    ordered = np.sort(values)
+    low, high = (None if rank is None else float(ordered[rank]) for rank in _ends(values.size, q, confidence))
     return QuantileInterval(value=value, low=low, high=high, n=values.size)
+
+
+@lru_cache(maxsize=1024)
+def _ends(n: int, q: float, confidence: float) -> tuple[int | None, int | None]:
+    """Ranks, from 0, of the values that are the ends; they are those of any sample of this size."""
+    # The value that quantile_test tests against, by default 0, has no part in its interval.
+    interval = quantile_test(np.arange(n), p=q).confidence_interval(confidence)
+    low, high = (None if math.isnan(end) else round(end) for end in (interval.low, interval.high))
+    return low, high
 
 
 def _finite(seconds: ArrayLike) -> NDArray[np.float64]:
