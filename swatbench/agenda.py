@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from swatbench.errors import SuiteError
-from swatbench.job import Job
+from swatbench.job import Job, now
 from swatbench.spec.catalog import PAIRS
 from swatbench.spec.cells import ELSEWHERE, CostCell, EvaluateCell, Machine, NamedWeights, TrainCell
 from swatbench.spec.estimate import forward_macs
@@ -49,7 +49,7 @@ class Agenda:
         Raises:
             StoreError: The file cannot be written.
         """
-        write_asked(self.folder, self.suite, self.cells, named=self.named)
+        write_asked(self.folder, self.suite, self.cells, now=now(), named=self.named)
 
 
 def make_agenda(

@@ -141,6 +141,13 @@ class Suite(PairedSuite):
     """Family or pair → what it has otherwise; a pair's own goes before its family's."""
     cost: Cost | None = Cost()
     """How cost is measured; null to skip it."""
+    equivalence_margin_points: Annotated[float, Field(gt=0, le=100)] | None = None
+    """Largest difference in top-1 accuracy, in points, at which an arm counts as accurate as its reference.
+
+    The report then says of every arm whether it is, at a level of 5 %. It must be chosen before results are
+    seen; the report tells a margin that was first asked for after the runs it is applied to. Null for no such
+    question.
+    """
 
     def recipe_of(self, pair: str) -> Recipe:
         """The recipe of a pair, for all of its arms."""

@@ -2,8 +2,10 @@
 
 import io
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +14,12 @@ from swatbench.store.refusal import damaged, refused
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """The first moment that a zip file can name."""
+
+_ENDING = ".npy"
+_USUAL = b"\x93NUMPY\x01\x00"
+"""How an array begins whose header is of version 1."""
+_LENGTH = slice(8, 10)
+"""Bytes that tell the length of what follows of such a header."""
 
 _DAMAGE = (ValueError, TypeError, KeyError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile)
 """What numpy and zipfile raise on bytes that are no archive of arrays."""
@@ -32,26 +40,62 @@ def write_arrays(folder: Path, name: str, arrays: Mapping[str, np.ndarray]) -> s
         StoreError: The file cannot be written.
         ValueError: An array holds Python objects.
     """
+    return write_bytes_atomic(folder / name, packed(arrays))
+
+
+def packed(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """The bytes of a file that holds these arrays.
+
+    Args:
+        arrays: Name → array of any shape; a name may contain `/`.
+
+    Raises:
+        ValueError: An array holds Python objects.
+    """
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for key in sorted(arrays):
-            info = zipfile.ZipInfo(f"{key}.npy", date_time=_EPOCH)
+            info = zipfile.ZipInfo(f"{key}{_ENDING}", date_time=_EPOCH)
             with archive.open(info, "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, np.asarray(arrays[key]), allow_pickle=False)
-    return write_bytes_atomic(folder / name, buffer.getvalue())
+    return buffer.getvalue()
 
 
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Read what `write_arrays` wrote.
+def read_arrays(path: Path, names: Collection[str] | None = None) -> dict[str, np.ndarray]:
+    """Read what `write_arrays` wrote; the arrays cannot be written to.
+
+    Args:
+        path: The file.
+        names: Names of the arrays that are wanted; all where None.
 
     Raises:
-        StoreError: The file is missing or damaged, or holds Python objects.
+        StoreError: The file is missing or damaged, holds Python objects, or lacks an array that is wanted.
     """
     try:
-        # numpy leaves a file that it opened itself open when the archive is damaged.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {key: archive[key] for key in archive.files}
+        with zipfile.ZipFile(io.BytesIO(path.read_bytes())) as archive:
+            wanted = [name.removesuffix(_ENDING) for name in archive.namelist()] if names is None else names
+            return {name: _array(archive.read(f"{name}{_ENDING}")) for name in wanted}
     except OSError as error:
         raise refused(error, path, "read") from error
     except _DAMAGE as error:
         raise damaged(path, str(error)) from error
+
+
+def _array(content: bytes) -> np.ndarray:
+    """The array of one member of the archive, without a copy where its header is of the usual version."""
+    if content[: len(_USUAL)] != _USUAL:
+        return np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
+    start = _LENGTH.stop + int.from_bytes(content[_LENGTH], "little")
+    shape, column_major, dtype = _header(content[:start])
+    if dtype.hasobject:
+        raise ValueError("it holds Python objects")
+    values = np.frombuffer(content, dtype, offset=start)
+    return values.reshape(shape, order="F" if column_major else "C")
+
+
+@lru_cache(maxsize=256)
+def _header(content: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether columns come first, and type; kept, as many files share what numpy parses slowly."""
+    file = io.BytesIO(content)
+    np.lib.format.read_magic(file)
+    return np.lib.format.read_array_header_1_0(file)

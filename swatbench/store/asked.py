@@ -10,6 +10,8 @@ from swatbench.spec.suite import PairedSuite
 from swatbench.store.atomic import write_bytes_atomic
 
 ASKED = "asked.json"
+MARGIN = "equivalence_margin_points"
+"""Key of a suite that sets its equivalence margin."""
 
 
 # Folders may name their user.
@@ -25,6 +27,14 @@ class Asked(Spec):
     """Names of the cells' folders."""
     named: tuple[str, ...] = ()
     """Names of the folders of weights that a user named and had tested beside."""
+    margin_set_at: str | None = None
+    """Moment (UTC, ISO 8601) at which a run first asked for the suite's present equivalence margin."""
+
+    @property
+    def margin_points(self) -> float | None:
+        """Equivalence margin of the suite, in points of top-1 accuracy; None without a usable one."""
+        found = self.suite.get(MARGIN)
+        return found if isinstance(found, float) and found > 0 else None
 
     @property
     def description(self) -> str:
@@ -33,7 +43,7 @@ class Asked(Spec):
 
 
 def write_asked(
-    machine: Path, suite: PairedSuite, cells: tuple[str, ...], *, named: tuple[str, ...] = ()
+    machine: Path, suite: PairedSuite, cells: tuple[str, ...], *, now: str, named: tuple[str, ...] = ()
 ) -> None:
     """Leave what is asked beside a machine's cells, unless it lies there already.
 
@@ -41,19 +51,29 @@ def write_asked(
         machine: Folder of the machine, `results/<suite>/<machine>`.
         suite: The suite, as it is run now.
         cells: Names of its cells' folders.
+        now: The present moment (UTC, ISO 8601), kept where the suite's margin is a new one.
         named: Names of the folders of weights that a user names; those of earlier runs stay.
 
     Raises:
         StoreError: The file cannot be written.
     """
     before = read_asked(machine)
+    told = suite.model_dump(mode="json", exclude=_FOLDERS)
     asked = Asked(
-        suite=suite.model_dump(mode="json", exclude=_FOLDERS),
+        suite=told,
         cells=cells,
         named=tuple(dict.fromkeys((*(before.named if before else ()), *named))),
+        margin_set_at=_margin_set_at(before, told.get(MARGIN), now),
     )
     if before != asked:
         write_bytes_atomic(machine / ASKED, f"{asked.model_dump_json(indent=2)}\n".encode())
+
+
+def _margin_set_at(before: Asked | None, margin: float | None, now: str) -> str | None:
+    if margin is None:
+        return None
+    kept = before.margin_set_at if before and before.margin_points == margin else None
+    return kept or now
 
 
 def read_asked(machine: Path) -> Asked | None:

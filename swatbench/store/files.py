@@ -36,6 +36,7 @@ __all__ = [
     "Stored",
     "cell_folder",
     "finished_record",
+    "packed_record",
     "read_record",
     "read_suite",
     "write_arrays",
@@ -86,10 +87,22 @@ def write_record(folder: Path, record: Record) -> Path:
         StoreError: The file cannot be written.
         ValueError: A number is not finite.
     """
+    write_bytes_atomic(folder / RECORD, packed_record(record))
+    return folder / RECORD
+
+
+def packed_record(record: Record) -> bytes:
+    """The bytes of a record's file.
+
+    Args:
+        record: The record.
+
+    Raises:
+        ValueError: A number is not finite.
+    """
     # Pydantic's own JSON writes null where a number is not finite; json refuses.
     text = json.dumps(record.model_dump(), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    write_bytes_atomic(folder / RECORD, f"{text}\n".encode())
-    return folder / RECORD
+    return f"{text}\n".encode()
 
 
 def read_record(path: Path) -> Record:
@@ -101,8 +114,26 @@ def read_record(path: Path) -> Record:
     Raises:
         StoreError: The file is missing, damaged, or of a newer layout.
     """
+    content = _read(path)
+    return _at_once(content) or _step_by_step(path, content)
+
+
+def _at_once(content: bytes) -> Record | None:
+    """A record of the present layout, read in one pass; None for anything else, damaged or older."""
+    # Pydantic takes these for numbers; inside a text they cost a second look and no more.
+    if b"NaN" in content or b"Infinity" in content:
+        return None
     try:
-        values = json.loads(_read(path), parse_constant=_refuse)
+        record = Record.model_validate_json(content)
+    except ValidationError:
+        return None
+    return record if "schema_version" in record.model_fields_set else None
+
+
+def _step_by_step(path: Path, content: bytes) -> Record:
+    """A record of whatever layout, brought to the present one, or what is wrong with it."""
+    try:
+        values = json.loads(content, parse_constant=_refuse)
         if not isinstance(values, dict):
             raise TypeError("it holds no JSON object")  # noqa: TRY301  one place tells all kinds of damage
         return Record.model_validate_json(json.dumps(upgrade(values, where=str(path))))

@@ -25,8 +25,20 @@ def write_rows(folder: Path, name: str, rows: Iterable[BaseModel]) -> str:
         StoreError: The file cannot be written.
         ValueError: A number is not finite.
     """
+    return write_bytes_atomic(folder / name, packed_rows(rows))
+
+
+def packed_rows(rows: Iterable[BaseModel]) -> bytes:
+    """The bytes of a file that holds these rows.
+
+    Args:
+        rows: The rows.
+
+    Raises:
+        ValueError: A number is not finite.
+    """
     lines = (json.dumps(row.model_dump(), ensure_ascii=False, allow_nan=False) for row in rows)
-    return write_bytes_atomic(folder / name, "".join(f"{line}\n" for line in lines).encode())
+    return "".join(f"{line}\n" for line in lines).encode()
 
 
 def read_rows(path: Path, kind: type[RowT]) -> tuple[RowT, ...]:

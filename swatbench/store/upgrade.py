@@ -10,6 +10,14 @@ from swatbench.store.record import SCHEMA_VERSION
 Upgrade = Callable[[dict[str, Any]], dict[str, Any]]
 
 
+def _told_timing(record: dict[str, Any]) -> dict[str, Any]:
+    """From layout 1 to 2: the first cost measurements did not say how they were timed; all else was added."""
+    cost = record.get("cost")
+    if not isinstance(cost, dict):
+        return record
+    return {**record, "cost": {"timings": [], **cost}}
+
+
 def _stated_input(record: dict[str, Any]) -> dict[str, Any]:
     """From layout 2 to 3: the input of a cost measurement is C, H and W, where it was a side of a square."""
     cost = record.get("cost")
@@ -19,8 +27,8 @@ def _stated_input(record: dict[str, Any]) -> dict[str, Any]:
     return {**record, "cost": {**left, "input_size": [3, cost["img_size"], cost["img_size"]]}}
 
 
-UPGRADES: Mapping[int, Upgrade] = MappingProxyType({1: dict, 2: _stated_input})
-"""Version of a layout → what turns its record into one of the next version; 2 only added fields to 1."""
+UPGRADES: Mapping[int, Upgrade] = MappingProxyType({1: _told_timing, 2: _stated_input})
+"""Version of a layout → what turns its record into one of the next version."""
 
 
 class NewerRecordError(StoreError):

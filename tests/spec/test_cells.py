@@ -121,6 +121,7 @@ TOLD_ELSEWHERE = {
     "execution.gradient_checkpointing": "test_switches_of_training_move_training_alone",
     "recipe.learning_rate_scaling": "test_the_rule_of_the_learning_rate_moves_training",
     "recipe.learning_rate_batch_size": "test_the_rule_of_the_learning_rate_moves_training",
+    "equivalence_margin_points": "test_the_margin_moves_no_cell",
     "structure.combine": "test_a_setting_reaches_the_pairs_that_have_a_use_for_it",
     "structure.merge_kernel": "test_a_setting_reaches_the_pairs_that_have_a_use_for_it",
 }
@@ -168,6 +169,11 @@ def digests(suite: Suite, machine: Machine) -> dict[str, set[str]]:
 
 def test_every_field_of_a_suite_is_accounted_for() -> None:
     assert leaves(Suite) == set(CHANGES) | set(TOLD_ELSEWHERE)
+
+
+def test_the_margin_moves_no_cell(suite: Suite, machine: Machine) -> None:
+    with_margin = changed(suite, "equivalence_margin_points", 0.5)
+    assert digests(with_margin, machine) == digests(suite, machine)
 
 
 @pytest.mark.parametrize("path", CHANGES)
