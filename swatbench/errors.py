@@ -7,7 +7,8 @@
     ├── CheckpointError            5   a checkpoint is damaged or belongs to another cell
     ├── StoreError                 6   the results folder cannot be read or written
     ├── TrainingError              7   training diverged
-    └── MachineError               8   this machine lacks something that was asked for
+    ├── MachineError               8   this machine lacks something that was asked for
+    └── GateError                  9   a limit on a report is broken, not decided, or judges nothing
 
 What goes wrong inside a cell (5, 7) becomes the cell's record, and the run goes on and ends with 1; 5 also
 where weights that a user names cannot be read. An interrupted run ends with 130 (SIGINT) or 143 (SIGTERM), as
@@ -83,6 +84,12 @@ class MachineError(SwatbenchError):
     """This machine lacks something that was asked for."""
 
     exit_code = 8
+
+
+class GateError(SwatbenchError):
+    """A limit on a report is broken, not decided, or found nothing to judge."""
+
+    exit_code = 9
 
 
 def _rebuild(kind: type[SwatbenchError], what: str, where: str | None, fix: str | None) -> SwatbenchError:

@@ -9,6 +9,7 @@ from typing import NoReturn
 import typer
 
 from swatbench.cli import catalogue, machine, results, suites
+from swatbench.cli.compare import compare
 from swatbench.cli.profile import profile
 from swatbench.cli.trace import trace
 from swatbench.errors import StoreError, SwatbenchError
@@ -20,7 +21,7 @@ app = typer.Typer(
     name="swatbench",
     help="Does a structural change to a token-based model help, and what does it cost?",
     epilog="Exit codes: 0 done, 1 a cell failed, 2 suite or argument, 3 data, 4 model, 5 weights, "
-    "6 results or output, 8 machine, 130 and 143 interrupted, 141 output closed.",
+    "6 results or output, 8 machine, 9 gate, 130 and 143 interrupted, 141 output closed.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -32,6 +33,7 @@ for command in (
     profile,
     trace,
     results.report,
+    compare,
     results.status,
     catalogue.models,
     suites.check,

@@ -1,7 +1,9 @@
 """Answers of two arms to the same images → how an arm's accuracy differs from its reference's."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,11 +11,11 @@ from numpy.typing import NDArray
 from swatbench.errors import SwatbenchError
 from swatbench.report.selection import Trained
 from swatbench.stats.accuracy import ImageDifference, SeedDifference, across_images, across_seeds
+from swatbench.stats.two_level import TwoLevel, seeds_and_images
 from swatbench.store.arrays import read_arrays
 from swatbench.store.files import PREDICTIONS, Stored
 from swatbench.store.record import Evaluated, TrainResult
 
-Labels = NDArray[np.int64]
 Correct = NDArray[np.bool_]
 
 
@@ -24,6 +26,7 @@ class Accuracy:
     Attributes:
         seeds: Across seeds.
         images: Across images, or None where per-image predictions could not be paired.
+        both: Across seeds and images at once, or None where either is missing or seeds show no spread.
         compared: Seeds of the runs that were compared.
         unlike: In what versions, commits and numbers of processes the two sides differ, in words.
     """
@@ -32,11 +35,12 @@ class Accuracy:
     images: ImageDifference | None
     compared: tuple[int, ...]
     unlike: tuple[str, ...]
+    both: TwoLevel | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Answers:
-    """What one run's weights answered to the images of one test set.
+    """What one run's weights answered to the images of one test set; read once, when first asked for.
 
     Attributes:
         seed: Seed of the run.
@@ -48,8 +52,9 @@ class Answers:
     stored: Stored
     evaluated: Evaluated
 
-    def correct(self) -> tuple[Labels, Correct]:
-        """Labels and whether each image was answered rightly, both of shape (images,).
+    @cached_property
+    def correct(self) -> tuple[str, Correct]:
+        """Digest of the labels, and whether each image was answered rightly, of shape (images,).
 
         Raises:
             StoreError: The file of predictions is missing or damaged.
@@ -58,7 +63,7 @@ class Answers:
         file = self.evaluated.file
         if file not in self.stored.record.files:
             raise ValueError(f"{file} is none of the record's files")
-        predictions = read_arrays(self.stored.folder / file)
+        predictions = read_arrays(self.stored.folder / file, ("label", "margin"))
         # Not predicted == label: an image of ReaL has several labels, of which the file keeps the first.
         label, right = predictions["label"], predictions["margin"] > 0
         images, correct = self.evaluated.images, self.evaluated.correct
@@ -67,7 +72,9 @@ class Answers:
                 f"they hold {int(right.sum())} correct of {label.size} images, "
                 f"the record says {correct} of {images}"
             )
-        return label, right
+        if not np.issubdtype(label.dtype, np.integer):
+            raise ValueError(f"their labels are {label.dtype} and no whole numbers")
+        return hashlib.sha256(label.astype(np.int64).tobytes()).hexdigest(), right
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,31 +125,36 @@ def difference(
     Returns:
         The difference, and why there is none across images where there is none.
     """
-    images = _across_images(compared)
+    found = _across_images(compared)
+    images, both = (None, None) if isinstance(found, Unpaired) else found
     accuracy = Accuracy(
         seeds=across_seeds(
             [reference.evaluated.top1_percent for reference, _ in compared],
             [arm.evaluated.top1_percent for _, arm in compared],
         ),
-        images=None if isinstance(images, Unpaired) else images,
+        images=images,
+        both=both,
         compared=tuple(arm.seed for _, arm in compared),
         unlike=unlike,
     )
-    return accuracy, images if isinstance(images, Unpaired) else None
+    return accuracy, found if isinstance(found, Unpaired) else None
 
 
-def _across_images(compared: Sequence[tuple[Answers, Answers]]) -> ImageDifference | Unpaired:
+def _across_images(
+    compared: Sequence[tuple[Answers, Answers]],
+) -> tuple[ImageDifference, TwoLevel | None] | Unpaired:
     references: list[Correct] = []
     arms: list[Correct] = []
-    labels: Labels | None = None
+    labels: set[str] = set()
     for reference, arm in compared:
         try:
-            (own, right), (other, arm_right) = reference.correct(), arm.correct()
+            (own, right), (other, arm_right) = reference.correct, arm.correct
         except (SwatbenchError, OSError, ValueError, KeyError) as error:
             return Unpaired(seed=arm.seed, why=f"predictions cannot be read: {error}")
-        labels = own if labels is None else labels
-        if not (np.array_equal(own, labels) and np.array_equal(other, labels)):
+        labels |= {own, other}
+        if len(labels) > 1:
             return Unpaired(seed=arm.seed, why="the test images differ or come in another order")
         references.append(right)
         arms.append(arm_right)
-    return across_images(np.stack(references), np.stack(arms))
+    answers = np.stack(references), np.stack(arms)
+    return across_images(*answers), seeds_and_images(*answers)

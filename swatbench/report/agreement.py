@@ -34,8 +34,9 @@ def unlike_tests(reference: Tested, arm: Tested) -> tuple[str, ...]:
 def _asked(reference: Stored, arm: Stored) -> Iterator[str]:
     ours, theirs = reference.record.cell, arm.record.cell
     # Whatever a cell holds must agree, so a field that is added later is compared without a change here.
-    for topic in sorted((ours.keys() | theirs.keys()) - _OF_THE_ARM):
-        changed = list(_changes(flat(ours.get(topic)), flat(theirs.get(topic))))
+    unlike = (topic for topic in ours.keys() | theirs.keys() if ours.get(topic) != theirs.get(topic))
+    for topic in sorted(set(unlike) - _OF_THE_ARM):
+        changed = list(changes(flat(ours.get(topic)), flat(theirs.get(topic))))
         if changed:
             yield f"{topic} differs ({', '.join(changed)})"
 
@@ -64,7 +65,8 @@ def _unequal_initial_values(ours: Mapping[str, str], theirs: Mapping[str, str]) 
     return [name for name, digest in ours.items() if name in theirs and digest != theirs[name]]
 
 
-def _changes(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Iterator[str]:
+def changes(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Iterator[str]:
+    """Each fact that is not the same on both sides, with both values."""
     for key in sorted(ours.keys() | theirs.keys()):
         if ours.get(key) != theirs.get(key):
             name = f"{key}: " if key else ""

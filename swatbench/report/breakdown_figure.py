@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from swatbench.report import words
-from swatbench.report.canvas import INK, PAPER, RULE, SERIES, Drawing, Shade, draw
+from swatbench.report.canvas import INK, PAPER, RULE, SERIES, Drawing, Shade, draw, short, tip
 from swatbench.report.comparison import PairRuns
 from swatbench.report.conditions import CALLS
 from swatbench.report.modules import part_rank
@@ -17,14 +17,12 @@ from swatbench.report.section import Section
 from swatbench.report.spent import seconds_by_part
 from swatbench.spec.cost import Protocol
 
-_COLOURS = (SERIES[2], SERIES[6], SERIES[1], SERIES[5], SERIES[7], SERIES[3], RULE, INK)
-"""One colour for each of `PARTS`, and the last for parts that are none of them.
-
-Chosen so that with each of the three kinds of colour blindness (simulated after Machado et al. 2009)
-neighbours differ by at least 36 in CIELAB, and any two by at least 11.
-"""
-_LABELLED_PERCENT = 9.0
-"""Smallest segment, in % of the reference's step, that has room for its number."""
+_COLOURS = (SERIES[0], SERIES[7], SERIES[3], SERIES[1], SERIES[4], SERIES[2], RULE, INK)
+"""One colour for each of `PARTS`, and the last for parts that are none of them."""
+_FAINT = (SERIES[1], SERIES[2])
+"""Those of them on which small numbers could not be read in both schemes of the page; they carry none."""
+_LABELLED = 0.055
+"""Smallest segment, as a share of the longest bar, that has room for its number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,22 +93,35 @@ def _key(part: str) -> Line2D:
 
 
 def _paint(axes: Axes, bars: Sequence[Bar], parts: Sequence[str]) -> None:
+    least = _LABELLED * max(sum(bar.percents.values()) for bar in bars)
     for place, bar in enumerate(bars):
         left = 0.0
         for part in parts:
             percent, colour = bar.percents.get(part, 0.0), _colour(part)
-            axes.barh(place, percent, left=left, height=0.66, color=colour, edgecolor=PAPER, linewidth=0.6)
-            if percent >= _LABELLED_PERCENT:
+            look = {"height": 0.66, "color": colour, "edgecolor": PAPER, "linewidth": 0.6}
+            tip(axes.barh(place, percent, left=left, **look), _told(bar, part, percent))
+            if percent >= least and colour not in _FAINT:
                 ink = INK if colour == RULE else PAPER
                 number = words.decimal(percent, 0)
                 axes.text(left + percent / 2, place, number, color=ink, ha="center", va="center")
             left += percent
-    axes.set_yticks(range(len(bars)), [f"{bar.pair}, {bar.arm}\n{CALLS[bar.protocol]}" for bar in bars])
+    axes.set_yticks(range(len(bars)), [_beside(bar) for bar in bars])
     axes.set_ylim(len(bars) - 0.5, -0.5)
     axes.set_xlabel("Time, % of the reference's call")
     axes.grid(visible=False, axis="y")
 
 
+def _beside(bar: Bar) -> str:
+    return f"{short(bar.pair)}, {short(bar.arm)}\n{CALLS[bar.protocol]}"
+
+
 def _spoken(bar: Bar) -> str:
     shares = ", ".join(f"{part} {words.decimal(percent, 0)} %" for part, percent in bar.percents.items())
     return f"{bar.pair} {bar.arm} {CALLS[bar.protocol]}: {shares}"
+
+
+def _told(bar: Bar, part: str, percent: float) -> str:
+    return (
+        f"{bar.pair}, {bar.arm}, {CALLS[bar.protocol]}\n"
+        f"{part}: {words.decimal(percent)} % of the reference's call"
+    )

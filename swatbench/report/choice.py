@@ -1,6 +1,5 @@
 """Which well-formed records a machine's section rests on, and why the others are left out."""
 
-from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -115,8 +114,9 @@ def _origin(test: Tested) -> str | None:
 
 def _older(keyed: list[tuple[ItemT, Hashable]]) -> list[ItemT]:
     """Items whose configuration is not the newest of their key, in the order of arrival."""
-    groups: dict[Hashable, list[ItemT]] = defaultdict(list)
-    for item, key in keyed:
-        groups[key].append(item)
-    current = {key: max(group, key=_moment).configuration for key, group in groups.items()}
-    return [item for item, key in keyed if item.configuration != current[key]]
+    told = [(item, key, item.configuration) for item, key in keyed]
+    newest: dict[Hashable, tuple[str, str]] = {}
+    for item, key, configuration in told:
+        moment = item.stored.record.started_at, configuration
+        newest[key] = max(newest.get(key, moment), moment)
+    return [item for item, key, configuration in told if configuration != newest[key][1]]

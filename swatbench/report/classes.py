@@ -1,6 +1,6 @@
 """Sections → the table of accuracy by class: what an arm gains and loses against its reference."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -55,10 +55,11 @@ def _class_rows(runs: PairRuns, item: Comparison) -> Iterator[Row]:
     if item.accuracy is None:
         return
     seeds = item.accuracy.compared
-    ours, theirs = (_percents(runs, arm, seeds) for arm in (item.reference, item.arm))
+    sides = [runs.runs(arm) for arm in (item.reference, item.arm)]
+    ours, theirs = (_percents(side, seeds) for side in sides)
     if ours is None or theirs is None or ours.shape != theirs.shape:
         return
-    names = runs.runs(item.arm)[seeds[0]].result.classes
+    names = sides[1][seeds[0]].result.classes
     for label, (reference, arm) in enumerate(zip(ours, theirs, strict=True)):
         if not np.isnan(reference + arm):
             yield {
@@ -72,12 +73,12 @@ def _class_rows(runs: PairRuns, item: Comparison) -> Iterator[Row]:
             }
 
 
-def _percents(runs: PairRuns, arm: str, seeds: Sequence[int]) -> np.ndarray | None:
+def _percents(runs: Mapping[int, Trained], seeds: Sequence[int]) -> np.ndarray | None:
     """Mean over seeds of each class's accuracy, float64 (classes,), or None where it is not known.
 
     A class without images is NaN.
     """
-    found = [_by_class(runs.runs(arm)[seed]) for seed in seeds]
+    found = [_by_class(runs[seed]) for seed in seeds]
     if not found[0] or len({len(percents) for percents in found}) > 1:
         return None
     return np.mean(np.asarray(found, dtype=float), axis=0)

@@ -1,9 +1,10 @@
 """Records → comparisons: each arm of a pair against its reference, and which were refused and why."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
-from swatbench.report.accuracy import Accuracy, answers_of, difference
+from swatbench.report.accuracy import Accuracy, Answers, answers_of, difference
 from swatbench.report.agreement import disagreements
 from swatbench.report.conditions import setting_of
 from swatbench.report.ratios import CostRatios, cost_ratios
@@ -60,7 +61,7 @@ class Comparison:
         return (*((self.cost,) if self.cost else ()), *self.further_costs)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class PairRuns:
     """Everything that is reported of one pair on one machine.
 
@@ -86,9 +87,17 @@ class PairRuns:
         """The cost measurement that accuracy is set against, or None without any."""
         return self.conditions[0] if self.conditions else None
 
-    def runs(self, arm: str | None) -> dict[int, Trained]:
+    def runs(self, arm: str | None) -> Mapping[int, Trained]:
         """Seed → run of this arm."""
-        return {run.cell.seed: run for run in self.trained if run.cell.arm == arm}
+        return self._by_arm.get(arm, {})
+
+    @cached_property
+    def _by_arm(self) -> Mapping[str | None, Mapping[int, Trained]]:
+        # Asked for many times by every table, and a pair may have hundreds of runs.
+        found: dict[str | None, dict[int, Trained]] = {}
+        for run in self.trained:
+            found.setdefault(run.cell.arm, {})[run.cell.seed] = run
+        return found
 
     def trained_by_digest(self) -> dict[str, Trained]:
         """Digest of a training run's cell, by which a test names its weights → the run."""
@@ -105,12 +114,16 @@ def compare(runs: PairRuns) -> tuple[tuple[Comparison, ...], tuple[Refusal, ...]
     A cost measurement with a reference of its own is compared by that one, apart from accuracy.
     """
     refusals: list[Refusal] = []
-    found = [item for arm in runs.arms for item in _of_arm(runs, arm, refusals)]
+    # Made once for all arms, so that the reference's answers are read once.
+    answers = {run.cell.seed: answers_of(run) for run in runs.runs(runs.reference).values()}
+    found = [item for arm in runs.arms for item in _of_arm(runs, arm, answers, refusals)]
     return tuple(found), tuple(refusals)
 
 
-def _of_arm(runs: PairRuns, arm: str, refusals: list[Refusal]) -> Iterator[Comparison]:
-    accuracy = None if arm == runs.reference else _accuracy(runs, arm, refusals)
+def _of_arm(
+    runs: PairRuns, arm: str, answers: Mapping[int, Answers], refusals: list[Refusal]
+) -> Iterator[Comparison]:
+    accuracy = None if arm == runs.reference else _accuracy(runs, arm, answers, refusals)
     if runs.reference is None:
         return
     references = dict.fromkeys((runs.reference, *(item.result.reference for item in runs.conditions)))
@@ -129,7 +142,9 @@ def _of_arm(runs: PairRuns, arm: str, refusals: list[Refusal]) -> Iterator[Compa
             )
 
 
-def _accuracy(runs: PairRuns, arm: str, refusals: list[Refusal]) -> Accuracy | None:
+def _accuracy(
+    runs: PairRuns, arm: str, answers: Mapping[int, Answers], refusals: list[Refusal]
+) -> Accuracy | None:
     references, arms = runs.runs(runs.reference), runs.runs(arm)
     compared: list[tuple[Trained, Trained]] = []
     for seed in sorted(references.keys() | arms.keys()):
@@ -141,7 +156,7 @@ def _accuracy(runs: PairRuns, arm: str, refusals: list[Refusal]) -> Accuracy | N
     if not compared:
         return None
     accuracy, unpaired = difference(
-        [(answers_of(reference), answers_of(run)) for reference, run in compared],
+        [(answers[reference.cell.seed], answers_of(run)) for reference, run in compared],
         unlike_versions([(run.cell.seed, reference.stored, run.stored) for reference, run in compared]),
     )
     if unpaired:

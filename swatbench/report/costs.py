@@ -6,10 +6,10 @@ from typing import Any
 from swatbench.report import words
 from swatbench.report.comparison import Comparison
 from swatbench.report.conditions import CALLS, condition_columns, filled, input_columns, setting_of
-from swatbench.report.ratios import FLOOR, CostRatios, moved_in_words
+from swatbench.report.cost_words import COUNTERS_DISAGREE, ONE_MEASUREMENT, UNSETTLED
+from swatbench.report.ratios import FLOOR, RESOLUTION_BYTES, CostRatios, PeakRatio, moved_in_words
 from swatbench.report.section import Section
 from swatbench.report.selection import Measured
-from swatbench.report.sentences import COUNTERS_DISAGREE, UNSETTLED, one_measurement
 from swatbench.report.table import Column, Table, make_table
 from swatbench.report.tables import WHO, Link, Row, who
 from swatbench.spec.cost import Protocol
@@ -67,11 +67,12 @@ def cost_table(sections: Sequence[Section], link: Link) -> Table:
     return make_table("cost", "Cost of each arm", note, columns, rows, extra=extra)
 
 
-def ratios_table(sections: Sequence[Section]) -> Table:
+def ratios_table(sections: Sequence[Section], link: Link) -> Table:
     """Cost of each arm as a multiple of its reference's."""
     rows = [
-        row
+        {**row, "record": records.get(row["measurement"])}
         for section in sections
+        for records in [_records(section, link)]
         for item in section.comparisons
         for row in _ratio_rows(section.machine, item)
     ]
@@ -83,7 +84,7 @@ def ratios_table(sections: Sequence[Section]) -> Table:
         *([_BATCH] if len({row["batch_size"] for row in rows}) > 1 else []),
         *input_columns(rows),
         Column(name="quantity", title="Of"),
-        Column(name="ratio", title="Ratio", show=words.factor, numeric=True),
+        Column(name="ratio", title="Ratio", show=words.factor, numeric=True, link="record"),
         Column(name="interval", title="95 % CI", shown_only=True),
         Column(name="floor", title="A/A floor", show=words.factor, numeric=True),
         Column(name="rounds", title="Rounds", show=words.whole, numeric=True),
@@ -91,11 +92,39 @@ def ratios_table(sections: Sequence[Section]) -> Table:
         Column(name="stopped_by", title="Ended when", show=_stopped),
         Column(name="verdict", title="Verdict"),
     )
-    note = f"Times are medians of paired ratios. {FLOOR}"
+    note = f"Times are medians of paired ratios. {FLOOR} {_peak_note(sections)}".rstrip()
     if told:
         note = f"Arms are compared within a condition, never across. What is counted stands once. {note}"
-    extra = ("low", "high", "drift", "drift_detected", "settled", "batch_size", "input", "condition")
+    extra = (
+        "low",
+        "high",
+        "drift",
+        "drift_detected",
+        "settled",
+        "batch_size",
+        "input",
+        "condition",
+        "record",
+    )
     return make_table("ratios", "Ratios of cost", note, columns, rows, extra=extra)
+
+
+def _records(section: Section, link: Link) -> dict[str, str]:
+    """Digest of each measurement → address of its record."""
+    return {one.stored.record.digest: link(one.stored) for runs in section.pairs for one in runs.conditions}
+
+
+def _peak_note(sections: Sequence[Section]) -> str:
+    """From what difference on peaks of memory are told apart, for each way that they were measured."""
+    kinds = dict.fromkeys(
+        measured.result.memory_kind for section in sections for measured, _ in costs_of(section)
+    )
+    told = [f"{words.size(RESOLUTION_BYTES[kind])} ({kind})" for kind in kinds]
+    return (
+        f"Peaks of memory are one measurement each; less than {words.listed(told)} tells nothing."
+        if told
+        else ""
+    )
 
 
 def costs_of(section: Section) -> Iterator[tuple[Measured, ArmCost]]:
@@ -168,7 +197,7 @@ def _cost_row(machine: str, measured: Measured, cost: ArmCost, link: Link) -> Ro
 def _ratio_rows(machine: str, item: Comparison) -> Iterator[Row]:
     for index, cost in enumerate(item.costs):
         name = {"machine": machine, **who(item), "condition": cost.condition}
-        name |= {"batch_size": cost.batch_size, "input": cost.input}
+        name |= {"batch_size": cost.batch_size, "input": cost.input, "measurement": cost.record}
         # Counts are a model's own, so those of further conditions are told only where they differ.
         if index == 0 or _counts(cost) != _counts(item.costs[0]):
             yield from ({**name, **row} for row in _counted_rows(cost))
@@ -191,11 +220,17 @@ def _measured_rows(cost: CostRatios) -> Iterator[Row]:
     for protocol, ratio in ratios.items():
         if ratio is not None:
             yield {"quantity": CALLS[protocol], **_time_row(ratio, cost.timing(protocol))}
-    peaks = (("peak memory, inference", cost.inference_peak), ("peak memory, training", cost.training_peak))
-    for quantity, peak in peaks:
+    peaks = {"inference": cost.inference_memory, "training": cost.training_memory}
+    for protocol, peak in peaks.items():
         if peak is not None:
-            verdict = one_measurement(cost)
-            yield {"quantity": quantity, "ratio": peak, "interval": words.NOTHING, "verdict": verdict}
+            told = {"quantity": f"peak memory, {protocol}", "ratio": peak.ratio}
+            yield {**told, "interval": words.NOTHING, "verdict": _peak_verdict(peak)}
+
+
+def _peak_verdict(peak: PeakRatio) -> str:
+    if not peak.distinguishable:
+        return f"not distinguishable; {ONE_MEASUREMENT}"
+    return f"{'more' if peak.ratio > 1 else 'less'}; {ONE_MEASUREMENT}"
 
 
 def _time_row(ratio: Ratio, timing: Timing | None) -> Row:

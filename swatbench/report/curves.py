@@ -1,128 +1,88 @@
 """Training curves → plots of loss and test accuracy by epoch."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from swatbench.errors import SwatbenchError
 from swatbench.report import words
-from swatbench.report.canvas import INK, LINES, Drawing, Shade, colour_key, dots_along, draw, look_of
+from swatbench.report.canvas import INK, LINES, Drawing, colour_key, dots_along, draw, look_of, tip
+from swatbench.report.curve_lines import MOST_LINES, CurveLine, curves, lines_of
+from swatbench.report.palette import Shade
 from swatbench.report.section import Section
-from swatbench.store.record import CurvePoint
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Curve:
-    """One run's curve.
-
-    Attributes:
-        pair: Name of the pair.
-        arm: Arm.
-        seed: Seed.
-        is_reference: Whether the arm is the reference of its pair.
-        points: Epochs, in order.
-    """
-
-    pair: str
-    arm: str
-    seed: int
-    is_reference: bool
-    points: tuple[CurvePoint, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Line:
-    """One quantity of a curve: epoch → value; thin for that of a moving average."""
-
-    curve: Curve
-    places: dict[int, float]
-    thin: bool
-
+_BAND_ALPHA = 0.15
+"""How much of its colour a band covers, so that those of several arms can be told where they overlap."""
 
 _THICK, _THIN = 1.3, 0.6
 """Widths of lines in points."""
+_MOST_TIPS = 300
+"""Points of all lines that have a hover text; of more, so many are spread over them evenly."""
 
 
-def curves(section: Section) -> tuple[Curve, ...]:
-    """Read the curves of all reported runs; one that is missing or damaged leaves the others standing."""
-    return tuple(_curves(section))
-
-
-def accuracy_curves(found: Sequence[Curve], shades: dict[str, Shade], suffix: str) -> Drawing | None:
+def accuracy_curves(section: Section, shades: dict[str, Shade], suffix: str) -> Drawing | None:
     """Draw test accuracy by epoch, or nothing where it was not measured.
 
     Args:
-        found: Curves.
+        section: The machine's section.
         shades: Pair → its look.
         suffix: End of the file's name.
     """
-    raw = [_line(curve, "top1_percent") for curve in found]
-    averaged = [_line(curve, "ema_top1_percent", thin=True) for curve in found]
-    averages = any(line.places for line in averaged)
+    found = curves(section)
+    raw = lines_of(found, "top1_percent")
+    averaged = lines_of(found, "ema_top1_percent", thin=True)
     remark = " It is that of the weights themselves (raw)"
     return _draw(
         f"curves_accuracy{suffix}",
         [*raw, *averaged],
         shades,
         label="Top-1 on test images, %",
+        show=lambda percent: f"{words.decimal(percent)} % top-1",
         title="Test accuracy while training.",
-        remark=f"{remark}; thinner lines are their moving average's (EMA)." if averages else f"{remark}.",
+        remark=f"{remark}; thinner lines are their moving average's (EMA)." if averaged else f"{remark}.",
     )
 
 
-def loss_curves(found: Sequence[Curve], shades: dict[str, Shade], suffix: str) -> Drawing | None:
+def loss_curves(section: Section, shades: dict[str, Shade], suffix: str) -> Drawing | None:
     """Draw training loss by epoch, or nothing without curves.
 
     Args:
-        found: Curves.
+        section: The machine's section.
         shades: Pair → its look.
         suffix: End of the file's name.
     """
     return _draw(
         f"curves_loss{suffix}",
-        [_line(curve, "loss") for curve in found],
+        lines_of(curves(section), "loss"),
         shades,
         label="Training loss, nats",
+        show=lambda loss: f"training loss {words.decimal(loss, 3)} nats",
         title="Training loss.",
         remark=" The loss is an epoch's mean, with augmentation and label smoothing.",
     )
 
 
-def _curves(section: Section) -> Iterator[Curve]:
-    for runs in section.pairs:
-        for run in runs.trained:
-            arm, seed = run.cell.arm, run.cell.seed
-            try:
-                found = run.stored.curve()
-            except (SwatbenchError, OSError, ValueError):
-                continue
-            yield Curve(pair=runs.pair, arm=arm, seed=seed, is_reference=arm == runs.reference, points=found)
-
-
-def _line(curve: Curve, name: str, *, thin: bool = False) -> _Line:
-    values = ((point.epoch, getattr(point, name)) for point in curve.points)
-    return _Line(
-        curve=curve, thin=thin, places={epoch: value for epoch, value in values if value is not None}
-    )
-
-
 def _draw(
-    name: str, every: Sequence[_Line], shades: dict[str, Shade], *, label: str, title: str, remark: str
+    name: str,
+    lines: Sequence[CurveLine],
+    shades: dict[str, Shade],
+    *,
+    label: str,
+    show: Callable[[float], str],
+    title: str,
+    remark: str,
 ) -> Drawing | None:
-    lines = [line for line in every if line.places]
     if not lines:
         return None
-    others = list(dict.fromkeys(line.curve.arm for line in lines if not line.curve.is_reference))
+    others = list(dict.fromkeys(line.arm for line in lines if not line.is_reference))
 
     def paint(axes: Axes) -> None:
         for line in lines:
-            shade = shades[line.curve.pair]
-            look = {**_style(others, line), **dots_along(shade, len(line.places))}
-            axes.plot(*zip(*line.places.items(), strict=True), color=shade.colour, **look)
+            _paint_line(axes, line, shades[line.pair], _style(others, line))
+        _tip_points(axes, lines, show)
         axes.set_xlabel("Epoch")
         axes.set_ylabel(label)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
@@ -134,31 +94,79 @@ def _draw(
         paint,
         legend=_legend(lines, others, shades),
         title=title,
-        caption=f"One line a seed; the reference is dashed, a pair keeps its colour.{remark}",
+        caption=f"{_told(lines)}; the reference is dashed, a pair keeps its colour.{remark}",
         alt=f"{title} {'; '.join(map(_spoken, lines))}",
     )
 
 
-def _style(others: Sequence[str], line: _Line) -> dict[str, Any]:
-    style = LINES[look_of(others, line.curve.arm, len(LINES), reference=line.curve.is_reference)]
+def _paint_line(axes: Axes, line: CurveLine, shade: Shade, style: Mapping[str, Any]) -> None:
+    look = {**style, **dots_along(shade, len(line.places))}
+    axes.plot(*zip(*line.places.items(), strict=True), color=shade.colour, **look)
+    if line.spans:
+        _paint_band(axes, line.spans, shade)
+
+
+def _paint_band(axes: Axes, spans: Mapping[int, tuple[float, float]], shade: Shade) -> None:
+    low, high = zip(*spans.values(), strict=True)
+    # A band over one epoch has no width.
+    width = _THICK if len(spans) == 1 else 0
+    axes.fill_between([*spans], low, high, color=shade.colour, alpha=_BAND_ALPHA, linewidth=width)
+
+
+def _tip_points(axes: Axes, lines: Sequence[CurveLine], show: Callable[[float], str]) -> None:
+    """Lay an unseen marker with a hover text on points of the lines, which are too thin to be pointed at."""
+    places = [(line, epoch, value) for line in lines for epoch, value in line.places.items()]
+    for line, epoch, value in places[:: math.ceil(len(places) / _MOST_TIPS)]:
+        (unseen,) = axes.plot(epoch, value, marker="o", markersize=8, alpha=0, color=INK)
+        tip(unseen, f"{_named(line)}\n{_value(line, epoch, show)} after epoch {epoch}")
+
+
+def _named(line: CurveLine) -> str:
+    return f"{line.pair}, {line.arm}, {line.whose}{', EMA' if line.thin else ''}"
+
+
+def _value(line: CurveLine, epoch: int, show: Callable[[float], str]) -> str:
+    value = show(line.places[epoch])
+    if epoch not in line.spans:
+        return value
+    low, high = map(show, line.spans[epoch])
+    return f"{value} ({low} to {high})"
+
+
+def _told(lines: Sequence[CurveLine]) -> str:
+    """What a line is."""
+    means = [bool(line.spans) for line in lines]
+    if not any(means):
+        return "One line a seed"
+    mean = "the mean over seeds, and a band spans the lowest and the highest seed"
+    return (
+        f"A line is {mean}"
+        if all(means)
+        else f"One line a seed; of more than {MOST_LINES} seeds it is {mean}"
+    )
+
+
+def _style(others: Sequence[str], line: CurveLine) -> dict[str, Any]:
+    style = LINES[look_of(others, line.arm, len(LINES), reference=line.is_reference)]
     return {"linestyle": style, "lw": _THIN if line.thin else _THICK}
 
 
-def _legend(lines: Sequence[_Line], others: Sequence[str], shades: dict[str, Shade]) -> list[Line2D]:
-    arms = {line.curve.arm: line for line in reversed(lines) if not line.thin}
+def _legend(lines: Sequence[CurveLine], others: Sequence[str], shades: dict[str, Shade]) -> list[Line2D]:
+    arms = {line.arm: line for line in reversed(lines) if not line.thin}
     average = [Line2D([], [], color=INK, lw=_THIN, label="EMA")] if any(line.thin for line in lines) else []
     return [
-        *colour_key({line.curve.pair: shades[line.curve.pair] for line in lines}),
+        *colour_key({line.pair: shades[line.pair] for line in lines}),
         *(
             Line2D([], [], color=INK, label=arm, **_style(others, arms[arm]))
-            for arm in dict.fromkeys(line.curve.arm for line in lines if not line.thin)
+            for arm in dict.fromkeys(line.arm for line in lines if not line.thin)
         ),
         *average,
     ]
 
 
-def _spoken(line: _Line) -> str:
-    curve, last = line.curve, max(line.places)
+def _spoken(line: CurveLine) -> str:
+    last = max(line.places)
     kind = " EMA" if line.thin else ""
-    value = words.factor(line.places[last])
-    return f"{curve.pair} {curve.arm} seed {curve.seed}{kind} {value} after epoch {last}"
+    span = f" ({' to '.join(map(words.factor, line.spans[last]))})" if line.spans else ""
+    value = f"{words.factor(line.places[last])}{span}"
+    return f"{line.pair} {line.arm} {line.whose}{kind} {value} after epoch {last}"

@@ -1,6 +1,6 @@
 """Where the models of a report are not those of the catalogue, so that no one takes them for the paper's."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from swatbench.report.comparison import PairRuns
@@ -18,10 +18,14 @@ def departures(section: Section) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _rows(runs: PairRuns) -> Iterator[Mapping[str, Any]]:
-    yield from (run.cell.pair.model_dump() for run in runs.trained)
-    if runs.measured is not None:
-        yield runs.measured.cell.pair.model_dump()
+def _rows(runs: PairRuns) -> Sequence[Mapping[str, Any]]:
+    """The catalogue's rows of a pair's records, each once."""
+    rows: list[Mapping[str, Any]] = []
+    for item in (*runs.trained, *runs.conditions[:1]):
+        row = item.stored.record.cell["pair"]
+        if row not in rows:
+            rows.append(row)
+    return rows
 
 
 def _changes(pair: str, row: Mapping[str, Any]) -> Iterator[str]:

@@ -11,7 +11,7 @@ from swatbench.report.comparison import PairRuns
 from swatbench.report.section import Section
 from swatbench.report.selection import TEST_SPLIT, TestFacts
 from swatbench.report.table import Column, Table, make_table
-from swatbench.report.tables import WHO, Link, Row, accuracy_in_row, difference_columns, nats
+from swatbench.report.tables import WHO, Link, Row, nats
 from swatbench.report.weights import KINDS
 from swatbench.stats.accuracy import wilson
 from swatbench.store.files import Stored
@@ -58,33 +58,6 @@ def evaluations_table(sections: Sequence[Section], link: Link) -> Table:
     )
     extra = ("labels", "among_its_classes", "record")
     return make_table("evaluations", "Evaluations", note, columns, rows, extra=extra, finer=(_FINER, finer))
-
-
-def further_table(sections: Sequence[Section]) -> Table:
-    """Differences in top-1 accuracy on further test sets."""
-    rows: list[Row] = [
-        {
-            "machine": section.machine,
-            **{name: getattr(item, name) for name in ("pair", "arm", "reference", "test", "weights")},
-            **accuracy_in_row(item.accuracy),
-        }
-        for section in sections
-        for item in section.further
-    ]
-    columns, extra = difference_columns(rows)
-    columns = (
-        *columns[: len(WHO)],
-        Column(name="test", title="Test set"),
-        Column(name="weights", title="Weights", show=lambda kind: KINDS.get(kind, kind)),
-        *columns[len(WHO) :],
-    )
-    note = (
-        "Like the differences on the test split, on further test sets, by the weights that the accuracy on "
-        "the test split is of."
-    )
-    return make_table(
-        "further_differences", "Differences on further test sets", note, columns, rows, extra=extra
-    )
 
 
 def _mean_column(name: str, title: str, show: Callable[[Any], str]) -> Column:

@@ -1,21 +1,34 @@
 """Sections → figures: accuracy against cost, training curves, time, throughput, roofline, breakdown."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
+from swatbench.report.axes import AXES
 from swatbench.report.breakdowns import breakdown_bars
 from swatbench.report.canvas import Drawing, colours
-from swatbench.report.curves import accuracy_curves, curves, loss_curves
-from swatbench.report.points import points
+from swatbench.report.curves import accuracy_curves, loss_curves
+from swatbench.report.points import points, published_points
 from swatbench.report.roofline_figure import roofline
-from swatbench.report.scatter import AXES, scatter
+from swatbench.report.scatter import scatters
 from swatbench.report.section import Section
 from swatbench.report.sentences import condition_in_words
+from swatbench.report.side_by_side import begun
 from swatbench.report.throughputs import throughput_curves
 from swatbench.report.timing import time_ratios
 from swatbench.report.weights import weights_of
 
-_OF_A_CONDITION = ("accuracy_latency", "time_ratio", "throughput_", "roofline", "breakdown")
+_OF_A_CONDITION = (
+    *(f"accuracy_{name}" for name in ("latency", "throughput", "training", "memory", "energy")),
+    "time_ratio",
+    "throughput_",
+    "roofline",
+    "breakdown",
+)
 """Beginnings of the names of figures whose numbers follow from the condition of the measurement."""
+
+
+Maker = Callable[[], Drawing | None]
 
 
 def figures(section: Section, suffix: str = "") -> tuple[Drawing, ...]:
@@ -25,19 +38,45 @@ def figures(section: Section, suffix: str = "") -> tuple[Drawing, ...]:
         section: The machine's section.
         suffix: End of each file's name, where there are several machines.
     """
+    return begun_figures([(section, suffix)])()[0]
+
+
+def begun_figures(marked: Sequence[tuple[Section, str]]) -> Callable[[], list[tuple[Drawing, ...]]]:
+    """Begin to draw the figures of several machines; what is returned waits for those of each.
+
+    Args:
+        marked: Sections, each with the end of its files' names.
+    """
+    makers = [_makers(section, suffix) for section, suffix in marked]
+    drawn = begun([maker for of_section in makers for maker in of_section])
+
+    def results() -> list[tuple[Drawing, ...]]:
+        drawings = iter(drawn())
+        return [
+            _told(section, [next(drawings) for _ in of_section])
+            for (section, _), of_section in zip(marked, makers, strict=True)
+        ]
+
+    return results
+
+
+def _makers(section: Section, suffix: str) -> list[Maker]:
     shades = colours([runs.pair for runs in section.pairs])
     weights = weights_of(section.pairs)
-    found = curves(section)
-    drawings = (
-        *(scatter(axis, points(section), shades, suffix, weights=weights) for axis in AXES),
-        accuracy_curves(found, shades, suffix),
-        loss_curves(found, shades, suffix),
-        time_ratios(section, shades, suffix),
-        throughput_curves("inference", section, shades, suffix),
-        throughput_curves("training", section, shades, suffix),
-        roofline(section, shades, suffix),
-        breakdown_bars(section, shades, suffix),
-    )
+    shown = points(section) or published_points(section)
+    return [
+        *(maker for axis in AXES for maker in scatters(axis, shown, shades, suffix, weights=weights)),
+        partial(accuracy_curves, section, shades, suffix),
+        partial(loss_curves, section, shades, suffix),
+        partial(time_ratios, section, shades, suffix),
+        partial(throughput_curves, "inference", section, shades, suffix),
+        partial(throughput_curves, "training", section, shades, suffix),
+        partial(roofline, section, shades, suffix),
+        partial(breakdown_bars, section, shades, suffix),
+    ]
+
+
+def _told(section: Section, drawings: Sequence[Drawing | None]) -> tuple[Drawing, ...]:
     told = condition_in_words(section)
     return tuple(_with_condition(drawing, told) for drawing in drawings if drawing is not None)
 

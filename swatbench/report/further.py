@@ -8,6 +8,7 @@ from swatbench.report.agreement import disagreements, unlike_tests
 from swatbench.report.comparison import PairRuns, Refusal
 from swatbench.report.selection import Tested, Trained
 from swatbench.report.versions import unlike_versions
+from swatbench.store.files import Stored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +22,7 @@ class FurtherComparison:
         test: Name of the test set.
         weights: `raw` or `ema`: the weights that were compared.
         accuracy: Difference in accuracy.
+        records: What each test is called and its record, reference first.
     """
 
     pair: str
@@ -29,6 +31,7 @@ class FurtherComparison:
     test: str
     weights: str
     accuracy: Accuracy
+    records: tuple[tuple[str, Stored], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +95,11 @@ def _compare(
         test=test,
         weights=compared[0][0].weights,
         accuracy=accuracy,
+        records=tuple(
+            (f"{side.test.cell.arm} {side.run.cell.seed}", side.test.stored)
+            for sides in compared
+            for side in sides
+        ),
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from swatbench.report import words
+from swatbench.report.frontiers import unlike_points
 from swatbench.report.section import Section
 from swatbench.report.table import Column, Table, make_table
 from swatbench.report.tables import Link, Row
@@ -71,7 +72,7 @@ def refusals_table(sections: Sequence[Section]) -> Table:
             "why": item.why,
         }
         for section in sections
-        for item in section.refusals
+        for item in (*section.refusals, *unlike_points(section))
     ]
     columns = (
         Column(name="pair", title="Pair"),

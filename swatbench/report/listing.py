@@ -168,8 +168,9 @@ _KERNELS = {
 
 def _published_row(point: Mapping[str, Any]) -> Row:
     numbers = f"{quantity(point['params'])} parameters, {quantity(point['macs'])} MACs"
-    note = f"; {point['note']}" if point["note"] else ""
-    return "published", f"top-1 {decimal(point['top1_percent'])} %, {numbers} ({point['source']}{note})"
+    params = f"parameters {point['params_note']}" if point["params_note"] else ""
+    notes = "; ".join(filter(None, (point["source"], point["accuracy_note"], params)))
+    return "published", f"top-1 {decimal(point['top1_percent'])} %, {numbers} ({notes})"
 
 
 def _pair_row(pair: Pair) -> Row:

@@ -1,11 +1,18 @@
-"""Sections → points of a plot: an arm's mean accuracy and what it costs."""
+"""Sections → points of a plot: an arm's accuracy, and what it costs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from swatbench.report.alike import Setting, trained_in
 from swatbench.report.comparison import PairRuns
+from swatbench.report.published import Published, published_for
 from swatbench.report.section import Section, cost_mismatch
-from swatbench.stats.frontier import frontier
+from swatbench.report.selection import Measured, Trained
+from swatbench.store.cost import ArmCost
+from swatbench.store.files import Stored
+
+PUBLISHED: Setting = {"accuracy": "published"}
+"""Setting of accuracies that were not measured here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,13 +24,14 @@ class Point:
         arm: Arm.
         is_reference: Whether the others are compared with it.
         compared: Whether it was compared with its reference, so that an arrow may lead to it.
-        top1_percent: Mean accuracy over seeds.
+        top1_percent: Mean accuracy over seeds, or the published one.
         lowest_percent: The lowest seed's.
         highest_percent: The highest seed's.
-        seeds: Seeds.
+        seeds: Seeds; 0 where the accuracy is published.
         params: Parameters.
-        macs: Multiply-accumulates an image, or None where cost was not measured on this model.
-        latency_s: Median time of a forward pass divided by the images in it, or None.
+        measured: Measurement of its cost, or None where there is none of this very model.
+        trained: How it was trained and tested.
+        records: Records that it rests on.
     """
 
     pair: str
@@ -35,34 +43,52 @@ class Point:
     highest_percent: float
     seeds: int
     params: float
-    macs: float | None
-    latency_s: float | None
+    measured: Measured | None
+    trained: Setting
+    records: tuple[Stored, ...] = ()
+
+    @property
+    def cost(self) -> ArmCost | None:
+        """What it costs, where that was measured."""
+        return self.measured.cost(self.arm) if self.measured else None
+
+    @property
+    def name(self) -> str:
+        """Pair and arm."""
+        return f"{self.pair} {self.arm}"
 
 
 def points(section: Section) -> tuple[Point, ...]:
     """A point for every arm that was trained; the reference of a pair comes first."""
     compared = {(item.pair, item.arm) for item in section.comparisons if item.accuracy}
     return tuple(
-        _point(runs, arm, compared=(runs.pair, arm) in compared)
+        _point(runs, arm, [*trained.values()], compared=(runs.pair, arm) in compared)
         for runs in section.pairs
         for arm in runs.arms
-        if runs.runs(arm)
+        if (trained := runs.runs(arm))
     )
 
 
-def unbeaten(found: Sequence[Point]) -> tuple[Point, ...]:
-    """Points that no other point beats in both accuracy and MACs."""
-    counted = [(point, point.macs) for point in found if point.macs is not None]
-    kept = frontier([macs for _, macs in counted], [point.top1_percent for point, _ in counted])
-    return tuple(counted[index][0] for index in kept)
+def published_points(section: Section) -> tuple[Point, ...]:
+    """Where a section trained nothing, published accuracies with the cost that was measured here.
+
+    Only pairs of which the paper gives both arms have them; the reference comes first.
+    """
+    if any(runs.trained for runs in section.pairs):
+        return ()
+    known = {(point.pair, point.arm): point for point in published_for(runs.pair for runs in section.pairs)}
+    return tuple(
+        point
+        for runs in section.pairs
+        for arm in runs.arms
+        if (point := _published_point(runs, arm, known)) is not None
+    )
 
 
-def _point(runs: PairRuns, arm: str, *, compared: bool) -> Point:
-    trained = list(runs.runs(arm).values())
+def _point(runs: PairRuns, arm: str, trained: list[Trained], *, compared: bool) -> Point:
     percents = [run.result.top1_percent for run in trained]
     # A cost that was taken of another model would put the point in the wrong place.
-    cost = None if cost_mismatch(runs, arm) else runs.cost(arm)
-    batch = runs.measured.result.batch_size if runs.measured else 1
+    measured = runs.measured if cost_mismatch(runs, arm) is None else None
     return Point(
         pair=runs.pair,
         arm=arm,
@@ -73,6 +99,27 @@ def _point(runs: PairRuns, arm: str, *, compared: bool) -> Point:
         highest_percent=max(percents),
         seeds=len(percents),
         params=trained[0].result.params,
-        macs=cost.macs if cost else None,
-        latency_s=cost.inference_s.p50 / batch if cost else None,
+        measured=measured,
+        trained=trained_in(trained[0]),
+        records=tuple(run.stored for run in trained),
+    )
+
+
+def _published_point(runs: PairRuns, arm: str, known: Mapping[tuple[str, str], Published]) -> Point | None:
+    found, cost = known.get((runs.pair, arm)), runs.cost(arm)
+    if found is None or cost is None or runs.measured is None:
+        return None
+    return Point(
+        pair=runs.pair,
+        arm=arm,
+        is_reference=arm == runs.reference,
+        compared=arm != runs.reference,
+        top1_percent=found.top1_percent,
+        lowest_percent=found.top1_percent,
+        highest_percent=found.top1_percent,
+        seeds=0,
+        params=cost.params,
+        measured=runs.measured,
+        trained=PUBLISHED,
+        records=(runs.measured.stored,),
     )

@@ -98,7 +98,11 @@ def _ratios(measured: Measured) -> Iterator[dict[str, Any]]:
     for arm, found, unusable in ratios(measured):
         who = {"arm": arm, "reference": reference}
         exact = {"params": found.params, "macs": found.macs}
-        peaks = {"inference_peak_bytes": found.inference_peak, "training_peak_bytes": found.training_peak}
+        memory = {
+            "inference_peak_bytes": found.inference_memory,
+            "training_peak_bytes": found.training_memory,
+        }
+        peaks = {name: peak.ratio for name, peak in memory.items() if peak is not None}
         yield from (
             {**who, "of": of, "ratio": ratio} for of, ratio in (exact | peaks).items() if ratio is not None
         )

@@ -9,6 +9,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.resources import files
 
+from swatbench.report import words
+
+MARK = "†"
+"""What leads from a published point to its note."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
@@ -21,7 +26,8 @@ class Published:
         macs: Multiply-accumulates of one image's forward pass.
         params: Parameters.
         source: Where it is printed.
-        note: What is known to be odd about it, or nothing.
+        accuracy_note: What is to be known of its accuracy, or nothing.
+        params_note: What is odd about its parameters, or nothing.
     """
 
     pair: str
@@ -30,7 +36,8 @@ class Published:
     macs: float
     params: float
     source: str
-    note: str
+    accuracy_note: str
+    params_note: str
 
 
 def published_rows() -> tuple[Published, ...]:
@@ -50,6 +57,32 @@ def published_for(pairs: Iterable[str]) -> tuple[Published, ...]:
     return tuple(point for point in published_rows() if point.pair in wanted)
 
 
+def footnotes(points: Iterable[Published], *, params: bool = False) -> str:
+    """What is to be known of published points, as a sentence behind the mark; an empty text without any.
+
+    Args:
+        points: Published points.
+        params: Whether their parameters are shown.
+    """
+    notes: dict[str, list[str]] = {}
+    for point in points:
+        for note in notes_of(point, params=params):
+            notes.setdefault(note, []).append(f"{point.pair} {point.arm}")
+    told = "; ".join(f"{words.listed(names)}: {note}" for note, names in notes.items())
+    return f"{MARK} {told}." if told else ""
+
+
+def notes_of(point: Published, *, params: bool) -> tuple[str, ...]:
+    """The notes of one published point.
+
+    Args:
+        point: The point.
+        params: Whether its parameters are shown.
+    """
+    said = f"parameters {point.params_note}" if point.params_note else ""
+    return tuple(filter(None, (point.accuracy_note, said if params else "")))
+
+
 def _point(row: dict[str, str]) -> Published:
     return Published(
         pair=row["pair"],
@@ -58,5 +91,6 @@ def _point(row: dict[str, str]) -> Published:
         macs=float(row["macs_g"]) * 1e9,
         params=float(row["params_m"]) * 1e6,
         source=row["source"],
-        note=row["note"],
+        accuracy_note=row["accuracy_note"],
+        params_note=row["params_note"],
     )

@@ -11,7 +11,7 @@ from swatbench.report.conditions import Called, input_of, is_plain, setting_of, 
 from swatbench.report.selection import Measured
 from swatbench.spec.cost import Protocol
 from swatbench.stats.ratios import Ratio, paired_ratio
-from swatbench.store.cost import TWIN, Timing
+from swatbench.store.cost import TWIN, ArmCost, Timing
 
 FLOOR = (
     "The A/A floor is the ratio that a second copy of the reference showed to the first in the same rounds. "
@@ -38,6 +38,31 @@ class TimeRatio:
     timing: Timing | None
 
 
+RESOLUTION_BYTES: Mapping[str, int] = {"resident growth": 3 * 2**20, "allocated": 2**20}
+"""How memory is measured → difference of two peaks from which on they are told apart.
+
+Repeated measurements of one model in fresh processes differ by 0.2 MiB on a CPU, and pages of code that come
+in by chance are 0.5 MiB; memory allocated on CUDA was not measured, so 1 MiB there is a precaution.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeakRatio:
+    """Peak memory as a multiple of the reference's; one measurement of each, so there is no interval.
+
+    Attributes:
+        ratio: Arm / reference.
+        difference_bytes: Arm minus reference.
+        distinguishable: Whether the two lie further apart than repeated measurements of one model may.
+        resolution: By how much of the reference's peak those may differ.
+    """
+
+    ratio: float
+    difference_bytes: int
+    distinguishable: bool
+    resolution: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CostRatios:
     """What an arm costs in one condition, as multiples of its reference's cost.
@@ -48,8 +73,8 @@ class CostRatios:
         macs_agree: Whether two counters agreed on both the arm and its reference.
         inference: Paired ratio of the time of a forward pass, or None without samples.
         training: Paired ratio of the time of a training step, or None without samples.
-        inference_peak: Ratio of peak memory in inference; one measurement of each arm, so no interval.
-        training_peak: Ratio of peak memory in training, likewise, or None.
+        inference_memory: Ratio of peak memory in inference, or None where the reference took none.
+        training_memory: Ratio of peak memory in training, or None.
         timings: How each protocol was timed at the measurement's own batch size.
         condition: Precision, mode and layout in words.
         is_plain: Whether mode and layout are the usual ones.
@@ -66,8 +91,8 @@ class CostRatios:
     macs_agree: bool
     inference: Ratio | None
     training: Ratio | None
-    inference_peak: float | None
-    training_peak: float | None
+    inference_memory: PeakRatio | None
+    training_memory: PeakRatio | None
     timings: tuple[Timing, ...]
     condition: str = ""
     is_plain: bool = True
@@ -126,8 +151,8 @@ def cost_ratios(
         macs_agree=own.macs_agree and other.macs_agree,
         inference=at_own.get("inference"),
         training=at_own.get("training"),
-        inference_peak=_quotient(own.inference_peak_bytes, other.inference_peak_bytes),
-        training_peak=_quotient(own.training_peak_bytes, other.training_peak_bytes),
+        inference_memory=_peak(own, other, "inference", result.memory_kind),
+        training_memory=_peak(own, other, "training", result.memory_kind),
         timings=tuple(timing for timing in result.timings if timing.batch_size in (None, result.batch_size)),
         condition=measured.condition,
         is_plain=is_plain(result),
@@ -208,6 +233,19 @@ def _time(
         return error
     timing = timing_of(measured.result, call.protocol, call.batch_size)
     return TimeRatio(protocol=call.protocol, batch_size=call.batch_size, ratio=ratio, timing=timing)
+
+
+def _peak(own: ArmCost, reference: ArmCost, protocol: Protocol, kind: str) -> PeakRatio | None:
+    peak, other = own.peak_bytes(protocol), reference.peak_bytes(protocol)
+    if peak is None or not other:
+        return None
+    difference = peak - other
+    return PeakRatio(
+        ratio=peak / other,
+        difference_bytes=difference,
+        distinguishable=abs(difference) > RESOLUTION_BYTES[kind],
+        resolution=RESOLUTION_BYTES[kind] / other,
+    )
 
 
 def _quotient(own: int | None, reference: int | None) -> float | None:

@@ -37,6 +37,9 @@ _NAMES: Mapping[str, int] = MappingProxyType(
 )
 """Setting → its place."""
 
+_TOLD = ("recipe", "micro_batch_size", "streams", "resolution", "threads", "deterministic", "speed")
+"""Keys of a cell that the table tells of."""
+
 _SHARED, _UNLIKE = "shared", "differs"
 
 
@@ -107,28 +110,39 @@ def _rows(
 def _settings(trained: Sequence[Trained]) -> dict[Setting, str]:
     """Setting → its value in words; several values where runs of the pair differ."""
     found: dict[Setting, dict[str, None]] = {}
+    seen: list[Mapping[str, Any]] = []
     for run in trained:
-        for of, name, value in _of_run(run):
+        asked = _asked(run)
+        # Hundreds of seeds share their settings.
+        if asked in seen:
+            continue
+        seen.append(asked)
+        for of, name, value in _of_asked(asked):
             found.setdefault((of, name), {})[_said(value)] = None
     return {setting: " / ".join(found[setting]) for setting in sorted(found, key=_place)}
 
 
-def _of_run(run: Trained) -> Iterator[tuple[str, str, Any]]:
+def _asked(run: Trained) -> Mapping[str, Any]:
+    """What a run was asked, as far as the table tells it."""
     cell = run.stored.record.cell
-    recipe = dict(cell.get("recipe", {}))
+    return {"processes": run.result.processes} | {key: cell[key] for key in _TOLD if key in cell}
+
+
+def _of_asked(asked: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
+    recipe = dict(asked.get("recipe", {}))
     recipe.pop("micro_batch_size", None)
-    yield "resolved", "peak_learning_rate", _peak(cell.get("recipe", {}))
-    if "micro_batch_size" in cell:
-        yield "resolved", "micro_batch_size", cell["micro_batch_size"]
-    yield "resolved", "processes", run.result.processes
-    if cell.get("streams") is not None:
-        yield "resolved", "streams", cell["streams"]
-    resolution = {key: value for key, value in cell.get("resolution", {}).items() if key != "data_digest"}
-    own = {key: cell[key] for key in ("threads", "deterministic") if key in cell}
+    yield "resolved", "peak_learning_rate", _peak(asked.get("recipe", {}))
+    if "micro_batch_size" in asked:
+        yield "resolved", "micro_batch_size", asked["micro_batch_size"]
+    yield "resolved", "processes", asked["processes"]
+    if asked.get("streams") is not None:
+        yield "resolved", "streams", asked["streams"]
+    resolution = {key: value for key, value in asked.get("resolution", {}).items() if key != "data_digest"}
+    own = {key: asked[key] for key in ("threads", "deterministic") if key in asked}
     for of, values in (
         ("recipe", recipe),
         ("machine", {**resolution, **own}),
-        ("speed", cell.get("speed", {})),
+        ("speed", asked.get("speed", {})),
     ):
         yield from ((of, name, value) for name, value in flat(values).items())
 

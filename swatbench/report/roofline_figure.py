@@ -8,7 +8,19 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from swatbench.report import words
-from swatbench.report.canvas import INK, MARKERS, MUTED, PAPER, Drawing, Shade, colour_key, dot, draw, look_of
+from swatbench.report.canvas import (
+    INK,
+    MARKERS,
+    MUTED,
+    PAPER,
+    Drawing,
+    Shade,
+    colour_key,
+    dot,
+    draw,
+    look_of,
+    tip,
+)
 from swatbench.report.conditions import CALLS
 from swatbench.report.logarithmic import log_ticks
 from swatbench.report.rooflines import Roof, percent, roofs
@@ -83,7 +95,8 @@ def _paint(axes: Axes, marks: Sequence[_Mark], shades: dict[str, Shade]) -> None
         if start and not mark.is_reference:
             line = zip(start, mark.place, strict=True)
             axes.plot(*line, color=shade.colour, linestyle=_STYLES[protocol], linewidth=1.3, zorder=2)
-        axes.plot(*mark.place, **_look(marks, mark, shade.colour), zorder=3)
+        (marker,) = axes.plot(*mark.place, **_look(marks, mark, shade.colour), zorder=3)
+        tip(marker, _told(mark))
         dot(axes, *mark.place, shade)
     axes.set_xlabel("Arithmetic intensity, FLOP/byte")
     axes.set_ylabel("FLOP/s")
@@ -131,4 +144,12 @@ def _spoken(mark: _Mark) -> str:
     return (
         f"{mark.pair} {mark.arm} {CALLS[roof.protocol]} {words.in_unit(roof.flops_per_s, 'FLOP/s')} at "
         f"{words.factor(roof.intensity)} FLOP/byte, {percent(roof.share)} of what is attainable"
+    )
+
+
+def _told(mark: _Mark) -> str:
+    roof = mark.roof
+    return (
+        f"{mark.pair}, {mark.arm}, {CALLS[roof.protocol]}\n{words.in_unit(roof.flops_per_s, 'FLOP/s')} at "
+        f"{words.factor(roof.intensity)} FLOP/byte\n{percent(roof.share)} of what is attainable"
     )

@@ -1,7 +1,8 @@
 """Points → plots of accuracy against cost, an arrow from reference to arm, as in the paper's figure 1."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -9,127 +10,172 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, NullFormatter
 
 from swatbench.report import words
-from swatbench.report.canvas import INK, MARKERS, MUTED, PAPER, Drawing, Shade, colour_key, dot, draw, look_of
-from swatbench.report.points import Point
-from swatbench.report.published import Published, published_for
-from swatbench.report.weights import Weights
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Axis:
-    """A cost to plot accuracy against.
-
-    Attributes:
-        name: End of the file's name.
-        label: Label of the axis.
-        unit: Unit of its ticks, with a prefix as needed.
-        noun: Its name in a sentence.
-        value: Point → its place on the axis, or None.
-        published: Published point → its place, or None for costs that the paper does not give.
-    """
-
-    name: str
-    label: str
-    unit: str
-    noun: str
-    value: Callable[[Point], float | None]
-    published: Callable[[Published], float] | None
-
-
-AXES = (
-    Axis(
-        name="macs",
-        label="MACs an image",
-        unit="",
-        noun="MACs",
-        value=lambda point: point.macs,
-        published=lambda point: point.macs,
-    ),
-    Axis(
-        name="params",
-        label="Parameters",
-        unit="",
-        noun="parameters",
-        value=lambda point: point.params,
-        published=lambda point: point.params,
-    ),
-    Axis(
-        name="latency",
-        label="Forward pass, time an image (median)",
-        unit="s",
-        noun="latency",
-        value=lambda point: point.latency_s,
-        published=None,
-    ),
+from swatbench.report.alike import Alike
+from swatbench.report.axes import Axis, Placed, placed, unbeaten
+from swatbench.report.canvas import (
+    INK,
+    MARKERS,
+    MUTED,
+    PAPER,
+    Drawing,
+    Shade,
+    colour_key,
+    dot,
+    draw,
+    look_of,
+    tip,
 )
-"""What accuracy is plotted against."""
+from swatbench.report.logarithmic import log_ticks
+from swatbench.report.points import PUBLISHED, Point
+from swatbench.report.published import MARK, Published, footnotes, notes_of, published_for
+from swatbench.report.weights import Weights
 
 _WIDE = 20
 """Ratio of the largest cost to the smallest above which a linear axis would crowd the small ones."""
 
 
-def scatter(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plot:
+    """What one figure shows.
+
+    Attributes:
+        axis: The cost.
+        shown: Points that were trained and measured alike.
+        best: Those of them that no other beats.
+        paper: Published points of the same pairs.
+        shades: Pair → its look.
+        ours: Whether the accuracies were measured here.
+    """
+
+    axis: Axis
+    shown: tuple[Placed, ...]
+    best: tuple[Placed, ...]
+    paper: tuple[tuple[float, Published], ...]
+    shades: dict[str, Shade]
+    ours: bool
+
+    @property
+    def wide(self) -> bool:
+        """Whether the axis of cost is logarithmic."""
+        places = self.places
+        return min(places) > 0 and max(places) / min(places) > _WIDE
+
+    @property
+    def of_params(self) -> bool:
+        """Whether the cost is a model's parameters."""
+        return self.axis.name == "params"
+
+    @property
+    def places(self) -> list[float]:
+        """Everything that lies along the axis of cost."""
+        return [x for x, _ in (*self.shown, *self.paper)]
+
+
+def scatters(
     axis: Axis, found: Sequence[Point], shades: dict[str, Shade], suffix: str, *, weights: Weights
-) -> Drawing | None:
-    """Draw accuracy against one cost, or nothing where no point has that cost.
+) -> tuple[Callable[[], Drawing], ...]:
+    """What draws accuracy against one cost: a figure for each group of points that were made alike.
 
     Args:
         axis: The cost.
         found: Points, the reference of a pair first.
         shades: Pair → its look.
-        suffix: End of the file's name.
+        suffix: End of the files' names.
         weights: Which weights the accuracies are of.
     """
-    shown = [(x, point) for point in found if (x := axis.value(point)) is not None]
-    if not shown:
-        return None
-    paper = _paper(axis, [point.pair for _, point in shown])
-    places = [x for x, _ in shown] + [x for x, _ in paper]
-    wide = min(places) > 0 and max(places) / min(places) > _WIDE
-
-    def paint(axes: Axes) -> None:
-        _paint_published(axes, paper)
-        _paint_points(axes, shown, shades)
-        if wide:
-            axes.set_xscale("log")
-        axes.set_xlabel(axis.label)
-        axes.xaxis.set_major_formatter(EngFormatter(unit=axis.unit))
-        axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.set_ylabel(f"Top-1 accuracy{weights.short}, %")
-        axes.margins(0.12)
-
-    logarithmic = " The axis of cost is logarithmic." if wide else ""
-    grey = " Grey: published (ImageNet-1k)." if paper else ""
-    return draw(
-        f"accuracy_{axis.name}{suffix}",
-        paint,
-        legend=_legend([point for _, point in shown], shades, with_published=bool(paper)),
-        title=f"Accuracy against {axis.noun}.",
-        caption="Mean over seeds; bars span the lowest and the highest seed. "
-        f"An arrow leads from a reference (open) to each arm compared with it (filled).{grey}{logarithmic} "
-        f"{weights.told}",
-        alt=f"Top-1 accuracy against {axis.noun}: " + "; ".join(_spoken(x, point) for x, point in shown),
+    return tuple(
+        partial(_scatter, axis, group, f"{'' if index == 1 else f'_{index}'}{suffix}", shades, weights)
+        for index, group in enumerate(placed(axis, found), start=1)
     )
 
 
-def _paper(axis: Axis, pairs: Sequence[str]) -> list[tuple[float, Published]]:
+def _scatter(
+    axis: Axis, group: Alike[Placed], suffix: str, shades: dict[str, Shade], weights: Weights
+) -> Drawing:
+    ours = any(point.trained is not PUBLISHED for _, point in group.items)
+    plot = _Plot(
+        axis=axis,
+        shown=group.items,
+        best=unbeaten(axis, group.items),
+        paper=_paper(axis, [point.pair for _, point in group.items]),
+        shades=shades,
+        ours=ours,
+    )
+    accuracy = f"Top-1 accuracy{weights.short}, %" if ours else "Published top-1 accuracy, %"
+
+    def paint(axes: Axes) -> None:
+        _paint_frontier(axes, plot)
+        _paint_published(axes, plot)
+        _paint_points(axes, plot)
+        axes.xaxis.set_major_formatter(EngFormatter(unit=axis.unit))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        if plot.wide:
+            axes.set_xscale("log")
+            log_ticks(axes.xaxis, plot.places, axis.unit)
+        axes.set_xlabel(axis.label(group.setting))
+        axes.set_ylabel(accuracy)
+        axes.margins(0.12)
+
+    return draw(
+        f"accuracy_{axis.name}{suffix}",
+        paint,
+        legend=_legend(plot),
+        title=f"{'Accuracy' if ours else 'Published accuracy'} against {axis.noun}.",
+        caption=" ".join(filter(None, _caption(plot, group.unlike, weights))),
+        alt=f"{accuracy} against {axis.noun}: " + "; ".join(_spoken(axis, item) for item in plot.shown),
+    )
+
+
+def _caption(plot: _Plot, unlike: str, weights: Weights) -> Iterable[str]:
+    if plot.ours:
+        yield "Mean over seeds; bars span the lowest and the highest seed."
+        yield "An arrow leads from a reference (open) to each arm compared with it (filled)."
+    else:
+        yield "Accuracies are the paper's, for ImageNet-1k; nothing was trained here. Costs are ours."
+    if len(plot.best) > 1:
+        yield "The dotted line bounds what no other point beats in both; it takes no interval into account."
+    if plot.axis.more_is_better:
+        yield "Here the right is the better side."
+    if plot.paper:
+        yield "Grey: published (ImageNet-1k)."
+    if plot.wide:
+        yield "The axis of cost is logarithmic."
+    if unlike:
+        yield f"Not in one figure with the others, since they were not made alike: {unlike}."
+    yield weights.told if plot.ours else ""
+    if plot.paper or not plot.ours:
+        yield footnotes(published_for({point.pair for _, point in plot.shown}), params=plot.of_params)
+
+
+def _paper(axis: Axis, pairs: Sequence[str]) -> tuple[tuple[float, Published], ...]:
     if axis.published is None:
-        return []
-    return [(axis.published(point), point) for point in published_for(pairs)]
+        return ()
+    return tuple((axis.published(point), point) for point in published_for(pairs))
 
 
-def _legend(shown: Sequence[Point], shades: dict[str, Shade], *, with_published: bool) -> list[Line2D]:
-    entries = colour_key({point.pair: shades[point.pair] for point in shown})
-    others = _others(shown)
-    for arm, reference in dict.fromkeys((point.arm, point.is_reference) for point in shown):
+def _legend(plot: _Plot) -> list[Line2D]:
+    found = [point for _, point in plot.shown]
+    entries = colour_key({point.pair: plot.shades[point.pair] for point in found})
+    others = _others(plot.shown)
+    for arm, reference in dict.fromkeys((point.arm, point.is_reference) for point in found):
         entries.append(Line2D([], [], label=arm, **_look(others, arm, INK, reference=reference)))
-    if with_published:
+    if plot.paper:
         entries.append(Line2D([], [], label="published", **_look([], "", MUTED, reference=True)))
+    if len(plot.best) > 1:
+        entries.append(Line2D([], [], label="frontier", **_FRONTIER))
     return entries
 
 
-def _others(shown: Sequence[Point]) -> list[str]:
-    return list(dict.fromkeys(point.arm for point in shown if not point.is_reference))
+_FRONTIER: dict[str, Any] = {
+    "color": MUTED,
+    "linewidth": 1.1,
+    "linestyle": (0, (1, 1.5)),
+    "drawstyle": "steps-post",
+}
+
+
+def _others(shown: Sequence[Placed]) -> list[str]:
+    return list(dict.fromkeys(point.arm for _, point in shown if not point.is_reference))
 
 
 def _look(others: Sequence[str], arm: str, shade: str, *, reference: bool) -> dict[str, Any]:
@@ -143,34 +189,70 @@ def _look(others: Sequence[str], arm: str, shade: str, *, reference: bool) -> di
     }
 
 
-def _paint_points(axes: Axes, shown: Sequence[tuple[float, Point]], shades: dict[str, Shade]) -> None:
-    others = _others([point for _, point in shown])
-    references = {point.pair: (x, point.top1_percent) for x, point in shown if point.is_reference}
-    for x, point in shown:
-        shade, y = shades[point.pair], point.top1_percent
+def _paint_frontier(axes: Axes, plot: _Plot) -> None:
+    if len(plot.best) > 1:
+        places = [x for x, _ in plot.best]
+        axes.plot(places, [point.top1_percent for _, point in plot.best], zorder=1, **_FRONTIER)
+
+
+def _paint_points(axes: Axes, plot: _Plot) -> None:
+    others = _others(plot.shown)
+    references = {point.pair: (x, point.top1_percent) for x, point in plot.shown if point.is_reference}
+    for x, point in plot.shown:
+        shade, y = plot.shades[point.pair], point.top1_percent
         if point.compared and point.pair in references:
             _arrow(axes, references[point.pair], (x, y), shade.colour)
-        spread = [[y - point.lowest_percent], [point.highest_percent - y]] if point.seeds > 1 else None
         look = _look(others, point.arm, shade.colour, reference=point.is_reference)
-        axes.errorbar(x, y, yerr=spread, capsize=3, zorder=3, **look)
+        (drawn,) = axes.plot(x, y, zorder=3, **look)
+        tip(drawn, _told(plot.axis, x, point))
         dot(axes, x, y, shade)
+    _paint_spreads(axes, plot)
 
 
-def _paint_published(axes: Axes, paper: Sequence[tuple[float, Published]]) -> None:
+def _paint_spreads(axes: Axes, plot: _Plot) -> None:
+    """The bars from the lowest to the highest seed, all of them one thing to draw."""
+    several = [(x, point) for x, point in plot.shown if point.seeds > 1]
+    if several:
+        axes.vlines(
+            [x for x, _ in several],
+            [point.lowest_percent for _, point in several],
+            [point.highest_percent for _, point in several],
+            colors=[plot.shades[point.pair].colour for _, point in several],
+            linewidth=1.6,
+            zorder=2,
+        )
+
+
+def _paint_published(axes: Axes, plot: _Plot) -> None:
     starts: dict[str, tuple[float, float]] = {}
-    for x, point in paper:
+    for x, point in plot.paper:
         end = (x, point.top1_percent)
         if point.pair in starts:
             _arrow(axes, starts[point.pair], end, MUTED)
-        axes.plot(*end, **_look([point.arm], point.arm, MUTED, reference=point.pair not in starts))
+        look = _look([point.arm], point.arm, MUTED, reference=point.pair not in starts)
+        (drawn,) = axes.plot(*end, **look)
+        values = f"{words.decimal(point.top1_percent)} %\n{plot.axis.show(x)}"
+        tip(drawn, f"{point.pair} {point.arm}, published\n{values}")
+        if notes_of(point, params=plot.of_params):
+            axes.annotate(MARK, end, xytext=(4, 4), textcoords="offset points", color=MUTED)
         starts.setdefault(point.pair, end)
 
 
 def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], shade: str) -> None:
     style = {"arrowstyle": "-|>", "color": shade, "linewidth": 1.3, "shrinkA": 6, "shrinkB": 6}
-    axes.annotate("", xy=end, xytext=start, arrowprops=style)
+    # It lies between two markers, which make room for it.
+    axes.annotate("", xy=end, xytext=start, arrowprops=style).set_in_layout(False)
 
 
-def _spoken(x: float, point: Point) -> str:
+def _told(axis: Axis, x: float, point: Point) -> str:
     percent = words.decimal(point.top1_percent)
-    return f"{point.pair} {point.arm} {percent} % and {words.quantity(x) if x >= 1 else words.duration(x)}"
+    if not point.seeds:
+        return f"{point.name}\n{percent} % (published)\n{axis.show(x)} (measured here)"
+    spread = words.between(point.lowest_percent, point.highest_percent)
+    seeds = f"mean of {point.seeds} seeds, {spread} %" if point.seeds > 1 else "1 seed"
+    return f"{point.name}\n{percent} % ({seeds})\n{axis.show(x)}"
+
+
+def _spoken(axis: Axis, item: Placed) -> str:
+    x, point = item
+    return f"{point.name} {words.decimal(point.top1_percent)} % and {axis.show(x)}"

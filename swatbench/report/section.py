@@ -2,12 +2,16 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from swatbench.report.choice import LeftOut, choose
 from swatbench.report.comparison import Comparison, PairRuns, Refusal, compare
 from swatbench.report.conditions import place_of
+from swatbench.report.families import Adjusted, families
 from swatbench.report.further import FurtherComparison, compare_further
+from swatbench.report.margin import Margin, margin_of
 from swatbench.report.selection import Measured, Tested, Trained, WellFormed
+from swatbench.report.side_by_side import side_by_side
 from swatbench.spec.catalog import ARMS, PAIRS
 from swatbench.store.asked import Asked
 from swatbench.store.files import Stored
@@ -22,18 +26,24 @@ class Section:
         pairs: What is reported of each pair, in the catalogue's order.
         comparisons: Each arm against its reference.
         further: The same on further test sets.
+        adjusted: p values of the comparisons, corrected for all of them, in the same order.
+        further_adjusted: Those of further test sets, corrected among themselves.
         refusals: Rows that were not compared.
         left_out: Records that the suite does not ask for any more; nothing rests on them.
         failed: Cells that failed.
+        margin: Within what two accuracies are called the same, where the suite says so.
     """
 
     machine: str
     pairs: tuple[PairRuns, ...]
     comparisons: tuple[Comparison, ...]
     further: tuple[FurtherComparison, ...]
+    adjusted: tuple[Adjusted | None, ...]
+    further_adjusted: tuple[Adjusted | None, ...]
     refusals: tuple[Refusal, ...]
     left_out: tuple[LeftOut, ...]
     failed: tuple[Stored, ...]
+    margin: Margin | None = None
 
     @property
     def reported(self) -> tuple[Stored, ...]:
@@ -42,6 +52,10 @@ class Section:
         tested = [test.stored for runs in self.pairs for test in runs.tested]
         measured = [measured.stored for runs in self.pairs for measured in runs.conditions]
         return (*trained, *tested, *measured)
+
+
+_Compared = tuple[tuple[Comparison, ...], tuple[Refusal, ...]]
+_OnFurther = tuple[tuple[FurtherComparison, ...], tuple[Refusal, ...]]
 
 
 def sections(found: WellFormed, failed: Sequence[Stored], asked: Mapping[str, Asked]) -> tuple[Section, ...]:
@@ -68,20 +82,29 @@ def _section(machine: str, found: WellFormed, failed: Sequence[Stored], asked: A
         asked,
     )
     pairs = _pairs(chosen.found)
-    compared = [compare(pair) for pair in pairs]
-    further = [compare_further(pair) for pair in pairs]
+    both = side_by_side([partial(_compared, pair) for pair in pairs])
+    compared, further = [one for one, _ in both], [other for _, other in both]
+    comparisons = tuple(item for items, _ in compared for item in items)
+    on_further = tuple(item for items, _ in further for item in items)
     return Section(
         machine=machine,
         pairs=pairs,
-        comparisons=tuple(item for comparisons, _ in compared for item in comparisons),
-        further=tuple(item for comparisons, _ in further for item in comparisons),
+        comparisons=comparisons,
+        further=on_further,
+        adjusted=families(comparisons),
+        further_adjusted=families(on_further),
         refusals=(
             *(item for _, refusals in (*compared, *further) for item in refusals),
             *(item for pair in pairs for item in _mismatched_cost(pair)),
         ),
         left_out=chosen.left_out,
         failed=chosen.failed,
+        margin=margin_of(asked),
     )
+
+
+def _compared(runs: PairRuns) -> tuple[_Compared, _OnFurther]:
+    return compare(runs), compare_further(runs)
 
 
 def _pairs(found: WellFormed) -> tuple[PairRuns, ...]:

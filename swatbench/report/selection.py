@@ -9,6 +9,7 @@ from typing import Annotated, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from swatbench.errors import StoreError
 from swatbench.report.conditions import Called, calls_of, condition_of
 from swatbench.store.cost import ArmCost, CostResult
 from swatbench.store.files import Stored
@@ -240,8 +241,18 @@ def _parse_one(stored: Stored) -> Trained | Tested | Measured | str:
         case EvaluateFacts() if record.evaluation:
             return Tested(stored=stored, cell=cell, result=record.evaluation)
         case CostFacts() if record.cost:
-            return Measured(stored=stored, cell=cell, result=record.cost)
+            return _unreadable(stored) or Measured(stored=stored, cell=cell, result=record.cost)
     return f"a finished {cell.kind} cell without a result"
+
+
+def _unreadable(stored: Stored) -> str:
+    """What is wrong with the rows beside a measurement, though they are those it was written with."""
+    try:
+        stored.modules()
+        stored.breakdown()
+    except StoreError as error:
+        return error.what
+    return ""
 
 
 def _digest_without(stored: Stored, keys: set[str]) -> str:

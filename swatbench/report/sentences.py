@@ -1,19 +1,20 @@
 """Comparisons → sentences: the effect and its interval first, and always how many seeds it rests on."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from swatbench.report import words
-from swatbench.report.accuracy import Accuracy
-from swatbench.report.comparison import Comparison, CostRatios
+from swatbench.report.comparison import Comparison
 from swatbench.report.conditions import MEMORY_KINDS, is_plain
-from swatbench.report.ratios import moved_in_words
+from swatbench.report.cost_words import cost_in_words, joined
+from swatbench.report.differences import records_of
+from swatbench.report.effect_words import effect_in_words, tests_in_words
+from swatbench.report.families import Adjusted, families
 from swatbench.report.section import Section
 from swatbench.report.selection import Measured
-from swatbench.stats.accuracy import FEW_SEEDS, ImageDifference, SeedDifference
-from swatbench.stats.ratios import Ratio
-from swatbench.store.cost import Timing
+from swatbench.report.settling import same_in_words
+from swatbench.report.tables import Link
 
 MAC = (
     "One MAC is one multiplication with one addition; MACs are those of one image's forward pass, counted by "
@@ -23,43 +24,48 @@ MAC = (
 )
 """What is counted, and by what it was checked."""
 
-COUNTERS_DISAGREE = "counters disagree"
-"""Mark of MACs on which the two counters do not agree."""
-
-UNSETTLED = "warm-up did not settle"
-"""Mark of times whose warm-up ended because it had lasted long enough."""
-
-_COARSE = "resident growth"
-_LATENCY = 2
-"""Place of the time of a forward pass in what `_cost` tells."""
+_LATENCY = "latency"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sentence:
-    """What one comparison says.
+    """What one comparison says, in the order in which it is read.
 
     Attributes:
         subject: Pair and arm.
         effect: The difference in accuracy, or what stands in its place: where nothing is trained, the ratio
             of latency.
-        accuracy: What the difference rests on.
+        support: The effect's interval and what it rests on, then what the arm costs.
+        tests: p values and further intervals, or an empty text.
         unlike: In what versions and commits the two sides differ, or an empty text.
-        cost: What the arm costs.
+        records: Text and address of every record that it rests on.
     """
 
     subject: str
     effect: str
-    accuracy: str
+    support: str
+    tests: str
     unlike: str
-    cost: str
+    records: tuple[tuple[str, str], ...] = ()
 
 
-def claims(section: Section) -> tuple[Sentence, ...]:
-    """Say what each comparison of a section shows, in its usual setting unless it says otherwise."""
+def claims(section: Section, link: Link | None = None) -> tuple[Sentence, ...]:
+    """Say what each comparison of a section shows, in its usual setting unless it says otherwise.
+
+    Args:
+        section: The machine's section.
+        link: Record → its address; None for sentences that lead nowhere.
+    """
     trained = any(runs.trained for runs in section.pairs)
     trains = trained or any(stored.record.cell.get("kind") == "train" for stored in section.failed)
     usual = _usual(section)
-    return tuple(sentence(item, usual=usual, trains=trains) for item in section.comparisons)
+    return tuple(
+        replace(
+            sentence(item, adjusted=adjusted, usual=usual, trains=trains, same=same_in_words(section, item)),
+            records=_records(section, item, link) if link else (),
+        )
+        for item, adjusted in zip(section.comparisons, section.adjusted, strict=True)
+    )
 
 
 def setting_in_words(section: Section) -> str:
@@ -68,29 +74,43 @@ def setting_in_words(section: Section) -> str:
     return f"Cost at {usual}, unless said otherwise." if usual else ""
 
 
-def sentence(item: Comparison, *, usual: str | None = None, trains: bool = True) -> Sentence:
+def sentence(
+    item: Comparison,
+    *,
+    adjusted: Adjusted | None = None,
+    usual: str | None = None,
+    trains: bool = True,
+    same: str = "",
+) -> Sentence:
     """Say what one comparison shows.
 
     Args:
         item: The comparison.
+        adjusted: Its p values, corrected for all comparisons; None where it stands alone.
         usual: Setting of a cost that needs no word; None where no setting is to be said.
         trains: Whether its suite trains models; else the time of a forward pass leads.
+        same: Words on equivalence, or an empty text.
     """
-    costs, where = list(_cost(item.cost) if item.cost else ()), _where(item, usual)
-    accuracy = ""
-    if item.accuracy:
+    if adjusted is None:
+        (adjusted,) = families([item])
+    told, where = cost_in_words(item.cost) if item.cost else (), _where(item, usual)
+    if item.accuracy and adjusted:
         effect = f"{words.signed(item.accuracy.seeds.points)} points top-1"
-        accuracy = f"{_images(item.accuracy)}; {_seeds(item.accuracy.seeds)}"
-    elif trains or not costs:
-        effect = "accuracy not compared"
+        support, tests = effect_in_words(item.accuracy, adjusted), tests_in_words(item.accuracy, adjusted)
+    elif trains or not told:
+        effect, support, tests = "accuracy not compared", "", ""
     else:
-        effect, where = f"{where}{costs.pop(_LATENCY)}", ""
+        leading = next((index for index, part in enumerate(told) if part.what == _LATENCY), 0)
+        head, bracket, rest = told[leading].text.partition(" (")
+        effect, support, tests = f"{where}{head}", f"{bracket.lstrip()}{rest}", ""
+        told, where = (*told[:leading], *told[leading + 1 :]), ""
+    cost = f"{where}{joined(told)}" if told else "cost not compared"
     return Sentence(
         subject=f"{item.pair}: {item.arm} against {item.reference}",
         effect=effect,
-        accuracy=accuracy,
+        support=", ".join(filter(None, (support, same, cost))),
+        tests=tests,
         unlike="; ".join(item.accuracy.unlike) if item.accuracy else "",
-        cost=f"{where}{'; '.join(costs)}" if costs else "not compared",
     )
 
 
@@ -129,35 +149,6 @@ def tally(sections: Sequence[Section], damaged: int) -> str:
     return ", ".join(parts)
 
 
-def _images(accuracy: Accuracy) -> str:
-    images: ImageDifference | None = accuracy.images
-    if images is None:
-        return "not compared image by image"
-    interval = words.between(images.low, images.high)
-    verdict = "" if images.decided else ", not decided"
-    checkpoints = words.count(2 * images.seeds, "checkpoint")
-    return f"these {checkpoints} on these {words.count(images.images, 'image')}: 95 % CI {interval}{verdict}"
-
-
-def _seeds(seeds: SeedDifference) -> str:
-    if seeds.seeds == 1:
-        return "1 seed: across seeds not decided, as one seed shows no spread"
-    if seeds.low is None:
-        return f"across {seeds.seeds} seeds: the same difference in each, so no interval, not decided"
-    text = f"across {seeds.seeds} seeds: 95 % CI {words.between(seeds.low, seeds.high)}"
-    if not seeds.decided:
-        return f"{text}, not decided"
-    if seeds.seeds < FEW_SEEDS:
-        least = words.probability(seeds.smallest_p)
-        return f"{text}, if differences are normal ({seeds.seeds} seeds allow no exact p below {least})"
-    return text
-
-
-def one_measurement(cost: CostRatios) -> str:
-    """What a ratio of memory rests on."""
-    return "one measurement" if cost.memory_kind != _COARSE else f"{_COARSE}, one measurement"
-
-
 def _usual(section: Section) -> str:
     """The setting of most comparisons, the first of them where several are as frequent."""
     settings = Counter(item.cost.setting for item in section.comparisons if item.cost)
@@ -177,30 +168,11 @@ def _where(item: Comparison, usual: str | None) -> str:
     return "" if item.cost.is_plain and not others else f"in {item.cost.condition}{others}: "
 
 
-def _cost(cost: CostRatios) -> Iterator[str]:
-    yield f"{words.factor(cost.macs)} × MACs{'' if cost.macs_agree else f' ({COUNTERS_DISAGREE})'}"
-    yield f"{words.factor(cost.params)} × parameters"
-    yield _time(cost.inference, "latency", cost.timing("inference"))
-    if cost.training is not None:
-        yield _time(cost.training, "training step", cost.timing("training"))
-    if cost.inference_peak is not None:
-        yield f"{words.factor(cost.inference_peak)} × inference memory ({one_measurement(cost)})"
-    if cost.training_peak is not None:
-        yield f"{words.factor(cost.training_peak)} × training memory ({one_measurement(cost)})"
-
-
-def _time(ratio: Ratio | None, noun: str, timing: Timing | None) -> str:
-    if ratio is None:
-        return f"{noun} not compared"
-    if not ratio.enough:
-        text = (
-            f"{words.factor(ratio.ratio)} × {noun} ({words.count(ratio.rounds, 'round')}: too few to decide)"
-        )
-    elif ratio.distinguishable:
-        text = f"{words.factor(ratio.ratio)} × {noun} ({words.factors(ratio.low, ratio.high)})"
-    else:
-        interval = words.factors(ratio.low, ratio.high)
-        floor = words.factor(ratio.floor)
-        text = f"{noun} not distinguishable ({interval}; A/A floor {floor})"
-    unsettled = UNSETTLED if timing and not timing.settled else ""
-    return ", ".join(filter(None, (text, moved_in_words(ratio), unsettled)))
+def _records(section: Section, item: Comparison, link: Link) -> tuple[tuple[str, str], ...]:
+    measured = {one.stored.record.digest: one.stored for runs in section.pairs for one in runs.conditions}
+    costs = tuple(
+        ("cost" if len(item.costs) == 1 else f"cost {index}", link(measured[cost.record]))
+        for index, cost in enumerate(item.costs, start=1)
+        if cost.record in measured
+    )
+    return (*(records_of(section, item, link) if item.accuracy else ()), *costs)

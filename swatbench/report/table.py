@@ -6,7 +6,10 @@ from typing import Any
 
 import pandas as pd
 
-from swatbench.report.words import NOTHING
+from swatbench.report.words import NOTHING, whole
+
+MOST_SHOWN = 200
+"""Rows of one machine that a table shows; its CSV file holds all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +25,7 @@ class Column:
         prose: Whether its text is long and may be broken into lines.
         shown_only: Words made from other columns; the CSV file does without it.
         remark: Row → words in brackets after the value, or an empty text.
+        links: Whether the value is a tuple of (text, address), shown as links.
     """
 
     name: str
@@ -32,6 +36,7 @@ class Column:
     prose: bool = False
     shown_only: bool = False
     remark: Callable[[dict[Any, Any]], str] | None = None
+    links: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +49,7 @@ class CellView:
         link: Address, or None.
         numeric: Whether it is set flush right.
         prose: Whether it may be broken into lines.
+        links: Texts and addresses of several links, shown instead of the text.
     """
 
     text: str
@@ -51,6 +57,7 @@ class CellView:
     link: str | None
     numeric: bool
     prose: bool
+    links: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,14 +87,34 @@ class Table:
             return self.finer
         return self.frame.drop(columns=[column.name for column in self.columns if column.shown_only])
 
+    def count(self, machine: str | None = None) -> int:
+        """Rows of one machine or of all, shown or not."""
+        return len(self._of(machine))
+
+    def machines(self) -> list[str]:
+        """Machine of each row that `views` gives of all machines."""
+        return self._shown(None)["machine"].tolist()
+
+    def rest(self, machine: str | None = None) -> str:
+        """What to say where rows are not shown, or an empty text."""
+        shown, count = len(self._shown(machine)), self.count(machine)
+        return f"{whole(shown)} of {whole(count)} rows; all are in the CSV file." if shown < count else ""
+
     def views(self, machine: str | None = None) -> list[list[CellView]]:
-        """Rows as shown, of one machine or of all."""
-        frame = self.frame if machine is None else self.frame[self.frame["machine"] == machine]
+        """The first `MOST_SHOWN` rows as shown, of one machine or of each."""
+        frame = self._shown(machine)
         rows = (
             dict(zip(frame.columns, values, strict=True))
             for values in frame.itertuples(index=False, name=None)
         )
         return [[_view(column, row) for column in self.columns] for row in rows]
+
+    def _of(self, machine: str | None) -> pd.DataFrame:
+        return self.frame if machine is None else self.frame.loc[self.frame["machine"] == machine]
+
+    def _shown(self, machine: str | None) -> pd.DataFrame:
+        frame = self._of(machine)
+        return frame.loc[frame.groupby("machine", dropna=False).cumcount() < MOST_SHOWN]
 
 
 def make_table(
@@ -126,13 +153,15 @@ def absent(value: object) -> bool:
 
 def _view(column: Column, row: dict[Any, Any]) -> CellView:
     value = row[column.name]
-    missing = absent(value)
+    missing = absent(value) or (column.links and not value)
+    links = tuple(value) if column.links and not missing else ()
     remark = column.remark(row) if column.remark and not missing else ""
-    text = NOTHING if missing else column.show(value)
+    text = NOTHING if missing else " ".join(said for said, _ in links) or column.show(value)
     return CellView(
         text=f"{text} ({remark})" if remark else text,
-        key="" if missing else str(value),
+        key="" if missing else str(len(links) or value),
         link=row[column.link] if column.link and not missing else None,
         numeric=column.numeric,
         prose=column.prose,
+        links=links,
     )

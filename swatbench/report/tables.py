@@ -6,13 +6,12 @@ from typing import Any
 import numpy as np
 
 from swatbench.report import words
-from swatbench.report.accuracy import Accuracy
 from swatbench.report.comparison import Comparison, PairRuns
 from swatbench.report.section import Section
 from swatbench.report.selection import Trained
 from swatbench.report.table import Column, Table, make_table
 from swatbench.report.weights import told
-from swatbench.stats.accuracy import FEW_SEEDS, SeedDifference, wilson
+from swatbench.stats.accuracy import wilson
 from swatbench.store.files import Stored
 
 Link = Callable[[Stored], str]
@@ -43,7 +42,7 @@ def accuracy_table(sections: Sequence[Section], link: Link) -> Table:
         Column(name="epochs", title="Epochs", show=words.whole, numeric=True),
     )
     note = "One row a training run. The interval is Wilson's, over test images; it knows nothing of seeds."
-    note = _with_weights(note, sections)
+    note = with_weights(note, sections)
     extra = ("weights", "low_percent", "high_percent", "correct", "images_seen", "record")
     return make_table("accuracy", "Accuracy of each run", note, columns, rows, extra=extra)
 
@@ -69,66 +68,15 @@ def means_table(sections: Sequence[Section]) -> Table:
         "The interval is Wilson's for the mean accuracy on these images. Every seed sees the same images, so "
         "more seeds do not narrow it."
     )
-    note = _with_weights(note, sections)
+    note = with_weights(note, sections)
     extra = ("low_percent", "high_percent", "test_images")
     return make_table("means", "Mean accuracy", note, columns, rows, extra=extra)
 
 
-def differences_table(sections: Sequence[Section]) -> Table:
-    """Differences in top-1 accuracy between each arm and its reference."""
-    rows = [
-        {"machine": section.machine, **who(item), **accuracy_in_row(item.accuracy)}
-        for section in sections
-        for item in section.comparisons
-        if item.accuracy
-    ]
-    columns, extra = difference_columns(rows)
-    note = (
-        "Two questions: do these checkpoints differ on these images, and does the difference hold when "
-        "training is repeated with other seeds? An interval that holds 0 leaves its question not decided."
-    )
-    note = _with_weights(note, sections)
-    return make_table("differences", "Differences in accuracy", note, columns, rows, extra=extra)
-
-
-def difference_columns(rows: Sequence[Row]) -> tuple[tuple[Column, ...], tuple[str, ...]]:
-    """Columns that tell a difference in accuracy, and those that only the CSV file has.
-
-    Args:
-        rows: Rows of `accuracy_in_row`.
-    """
-    columns = (
-        *WHO,
-        Column(name="reference", title="Against"),
-        Column(name="points", title="Top-1, points", show=words.signed, numeric=True),
-        Column(name="image_interval", title="These images: 95 % CI", shown_only=True),
-        Column(name="image_verdict", title="These images"),
-        Column(name="mcnemar", title="McNemar p, each seed", shown_only=True),
-        Column(name="seeds", title="Seeds", show=words.whole, numeric=True),
-        Column(name="seed_interval", title="Across seeds: 95 % CI", shown_only=True),
-        Column(name="seed_verdict", title="Across seeds"),
-        Column(name="seed_p", title="Sign-flip p", show=words.probability, numeric=True),
-        Column(name="smallest_p", title="Smallest p possible", show=words.probability, numeric=True),
-    )
-    if any(row["unlike"] for row in rows):
-        columns = (*columns, Column(name="unlike", title="Made alike?", show=_unlike, prose=True))
-    extra = ("images", "image_low", "image_high", "seed_low", "seed_high", "compared_seeds", "mcnemar_p")
-    return columns, (*extra, "unlike")
-
-
-def _with_weights(note: str, sections: Sequence[Section]) -> str:
+def with_weights(note: str, sections: Sequence[Section]) -> str:
+    """A table's note, followed by which weights its accuracies are of."""
     said = told(runs for section in sections for runs in section.pairs)
     return f"{note} {said}".rstrip()
-
-
-def _unlike(remarks: str) -> str:
-    return remarks or "same versions"
-
-
-def _seed_verdict(seeds: SeedDifference) -> str:
-    if not seeds.decided:
-        return "not decided"
-    return "decided if normal" if seeds.seeds < FEW_SEEDS else "decided"
 
 
 def nats(value: float) -> str:
@@ -171,30 +119,6 @@ def _mean_row(machine: str, runs: PairRuns, arm: str) -> Row:
         "lowest_percent": min(percents),
         "highest_percent": max(percents),
         "test_images": images,
-    }
-
-
-def accuracy_in_row(accuracy: Accuracy) -> Row:
-    """The columns that tell how an arm's accuracy differs from its reference's."""
-    seeds, images = accuracy.seeds, accuracy.images
-    return {
-        "points": seeds.points,
-        "seeds": seeds.seeds,
-        "seed_low": seeds.low,
-        "seed_high": seeds.high,
-        "seed_interval": words.between(seeds.low, seeds.high),
-        "seed_verdict": _seed_verdict(seeds),
-        "seed_p": seeds.p,
-        "smallest_p": seeds.smallest_p,
-        "unlike": "; ".join(accuracy.unlike),
-        "compared_seeds": " ".join(map(str, accuracy.compared)),
-        "image_verdict": "not compared" if images is None else "decided" if images.decided else "not decided",
-        "images": images.images if images else None,
-        "image_low": images.low if images else None,
-        "image_high": images.high if images else None,
-        "image_interval": words.between(images.low, images.high) if images else words.NOTHING,
-        "mcnemar_p": " ".join(map(str, images.mcnemar_p)) if images else None,
-        "mcnemar": "; ".join(map(words.probability, images.mcnemar_p)) if images else words.NOTHING,
     }
 
 

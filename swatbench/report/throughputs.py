@@ -9,7 +9,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 
 from swatbench.report import words
 from swatbench.report.call_rows import call_columns, call_row
-from swatbench.report.canvas import INK, LINES, Drawing, Shade, colour_key, dot, draw, look_of
+from swatbench.report.canvas import INK, LINES, Drawing, Shade, colour_key, dot, draw, look_of, tip
 from swatbench.report.comparison import Comparison
 from swatbench.report.conditions import CALLS, Called, input_note
 from swatbench.report.costs import costs_of, ratio_verdict
@@ -73,8 +73,10 @@ def throughput_curves(
     def paint(axes: Axes) -> None:
         for pair, arm, _, places in lines:
             look = {"color": shades[pair].colour, "linestyle": styles[arm]}
-            axes.plot(*zip(*places, strict=True), marker="o", markersize=4.5, linewidth=1.3, **look)
+            axes.plot(*zip(*places, strict=True), linewidth=1.3, **look)
             for x, y in places:
+                (marker,) = axes.plot(x, y, marker="o", markersize=4.5, color=shades[pair].colour)
+                tip(marker, f"{pair}, {arm}, {CALLS[protocol]}\n{rate(y)} images/s at batch {words.whole(x)}")
                 dot(axes, x, y, shades[pair])
         every = [place for *_, places in lines for place in places]
         _dress(axes, sorted({x for x, _ in every}), [y for _, y in every])

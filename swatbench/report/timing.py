@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from swatbench.report import words
-from swatbench.report.canvas import INK, PAPER, RULE, Drawing, Shade, colour_key, dot, draw
+from swatbench.report.canvas import INK, PAPER, RULE, Drawing, Shade, colour_key, dot, draw, short, tip
 from swatbench.report.comparison import Comparison
 from swatbench.report.conditions import CALLS
 from swatbench.report.section import Section
@@ -76,12 +76,21 @@ def _paint(axes: Axes, rows: Sequence[Timing], shades: dict[str, Shade]) -> None
         spread = [[max(0.0, ratio.ratio - ratio.low)], [max(0.0, ratio.high - ratio.ratio)]]
         whiskers = spread if ratio.enough else None
         inside = shade.colour if ratio.distinguishable else PAPER
-        axes.errorbar(
-            ratio.ratio, place, xerr=whiskers, fmt="o", color=shade.colour, markerfacecolor=inside, capsize=3
-        )
+        look = {"fmt": "o", "color": shade.colour, "markerfacecolor": inside, "capsize": 3}
+        tip(axes.errorbar(ratio.ratio, place, xerr=whiskers, **look), _told(row))
         dot(axes, ratio.ratio, place, shade)
     axes.axvline(1.0, color=INK, linewidth=0.9)
-    axes.set_yticks(range(len(rows)), [f"{row.pair}, {row.arm}\n{row.what}" for row in rows])
+    axes.set_yticks(range(len(rows)), [f"{short(row.pair)}, {short(row.arm)}\n{row.what}" for row in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlabel("Time as a multiple of the reference's")
     axes.grid(visible=False, axis="y")
+
+
+def _told(row: Timing) -> str:
+    ratio = row.ratio
+    interval = f"95 % CI {words.factors(ratio.low, ratio.high)}" if ratio.enough else "no interval"
+    verdict = "" if ratio.distinguishable else ", not distinguishable from 1"
+    return (
+        f"{row.pair}, {row.arm}, {row.what}\n{words.factor(ratio.ratio)} × the reference's time{verdict}\n"
+        f"{interval}, {words.count(ratio.rounds, 'round')}; A/A floor {words.factor(ratio.floor)}"
+    )

@@ -3,13 +3,14 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from swatbench.report import canvas
 from swatbench.report.page import asked_of
 from swatbench.report.section import Section, sections
 from swatbench.report.selection import parse
@@ -248,7 +249,14 @@ class World:
         asked = asked_of(self.results / self.suite)
         return sections(parsed, listing.failed, asked)
 
-    def ask(self, *folders: Path, description: str = "", named: tuple[Path, ...] = ()) -> None:
+    def ask(
+        self,
+        *folders: Path,
+        description: str = "",
+        named: tuple[Path, ...] = (),
+        margin_points: float | None = None,
+        now: datetime = START,
+    ) -> None:
         """Leave what the last run asked for: the cells of these folders, and weights that were named."""
         suite = Suite(
             name=self.suite,
@@ -257,6 +265,7 @@ class World:
             seeds=(0,),
             data=Data(source="cifar10_subset"),
             recipe=RECIPE,
+            equivalence_margin_points=margin_points,
         )
         machine = self.results / self.suite / self.machine
         machine.mkdir(parents=True, exist_ok=True)
@@ -264,6 +273,7 @@ class World:
             machine,
             suite,
             tuple(folder.name for folder in folders),
+            now=now.isoformat(),
             named=tuple(folder.name for folder in named),
         )
 
@@ -332,6 +342,17 @@ class World:
         )
         write_record(folder, record)
         return folder
+
+
+DRAWN = {"test_figures", "test_browser", "test_latex", "test_frontiers", "test_scale"}
+"""Modules whose tests look at figures; the others need a page with figures, not each of their files."""
+
+
+@pytest.fixture(autouse=True)
+def quick_drawings(request, monkeypatch):
+    if request.module.__name__.rpartition(".")[2] not in DRAWN:
+        monkeypatch.setattr(canvas, "_png", lambda _: b"\x89PNG")
+        monkeypatch.setattr(canvas, "_pdf", lambda _, __: b"%PDF")
 
 
 @pytest.fixture

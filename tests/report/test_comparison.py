@@ -41,7 +41,7 @@ def test_numbers_are_those_of_the_raw_files(world):
     assert found.cost is not None
     assert found.cost.inference == expected
     assert found.cost.params == pytest.approx(260 / 140)
-    assert found.cost.training_peak == pytest.approx(360 / 200)
+    assert found.cost.training_memory.ratio == pytest.approx(360 / 200)
     assert section.refusals == ()
 
 

@@ -1,5 +1,6 @@
 import pytest
 
+from swatbench.report.axes import BY_NAME
 from swatbench.report.conditions import calls_of, condition_of, setting_of, timing_of
 from swatbench.report.costs import cost_table, ratios_table
 from swatbench.report.figures import figures
@@ -58,7 +59,7 @@ def test_accuracy_is_set_against_the_usual_condition_in_the_precision_of_trainin
     (found,) = several.comparisons
     assert found.cost.inference.ratio == pytest.approx(1.5, rel=0.02)
     (_, swat) = points(several)
-    assert swat.latency_s == pytest.approx(0.02 * 1.5 / 64, rel=0.1)
+    assert BY_NAME["latency"].value(swat) == pytest.approx(0.02 * 1.5, rel=0.1)
 
 
 def test_without_training_the_first_of_the_usual_conditions_stands_for_all(world):
@@ -110,7 +111,7 @@ def test_another_batch_or_input_replaces_nothing(world):
         "batch 8 of 32 × 32, bf16, cpu, 2 threads": pytest.approx(1.2, rel=0.02),
         "batch 64 of 1 × 28 × 28, bf16, cpu, 2 threads": pytest.approx(1.4, rel=0.02),
     }
-    titles = [column.title for column in ratios_table([section]).columns]
+    titles = [column.title for column in ratios_table([section], address).columns]
     assert {"Batch", "Input"} <= {*titles}
     table = throughputs_table([section], address)
     (row,) = rows(table, arm="swat", protocol="inference", input="1 × 28 × 28")
@@ -137,7 +138,7 @@ def test_the_setting_is_said_once_and_of_the_pairs_that_differ(world):
         "Cost at batch 64 of 32 × 32, bf16, cpu, 2 threads, unless said otherwise."
     )
     first, second, other = claims(section)
-    assert "batch" not in f"{first.effect} {first.cost} {second.effect} {second.cost}"
+    assert "batch" not in f"{first.effect} {first.support} {second.effect} {second.support}"
     assert other.effect.startswith("at batch 64 of 32 × 32, fp32, cpu, 2 threads: 1.39 × latency")
     page = render(world.results, world.results.parent / "reports", world.suite)
     for text in (page.read_text(), page.with_name("report.md").read_text()):
@@ -145,7 +146,7 @@ def test_the_setting_is_said_once_and_of_the_pairs_that_differ(world):
 
 
 def test_tables_tell_conditions_apart_only_where_there_are_several(world, several):
-    cost, ratios = cost_table([several], address), ratios_table([several])
+    cost, ratios = cost_table([several], address), ratios_table([several], address)
     for table in (cost, ratios):
         assert [column.title for column in table.columns].count("Condition") == 1
         assert set(table.frame["condition"]) == {item.condition for item in several.pairs[0].conditions}
@@ -155,13 +156,13 @@ def test_tables_tell_conditions_apart_only_where_there_are_several(world, severa
     world.machine = "another-cpu"
     world.cost()
     alone = [section for section in world.gather() if section.machine == "another-cpu"]
-    for table in (cost_table(alone, address), ratios_table(alone)):
+    for table in (cost_table(alone, address), ratios_table(alone, address)):
         assert "Condition" not in [column.title for column in table.columns]
         assert set(table.facts["condition"]) == {"bf16, eager"}
 
 
 def test_counts_stand_once_and_times_in_every_condition(several):
-    table = ratios_table([several])
+    table = ratios_table([several], address)
     assert len(rows(table, quantity="MACs")) == len(rows(table, quantity="parameters")) == 1
     assert [row["ratio"] for row in rows(table, quantity="forward pass")] == [
         pytest.approx(factor, rel=0.02) for factor in (1.5, 1.2, 1.3, 1.1)
@@ -171,7 +172,7 @@ def test_counts_stand_once_and_times_in_every_condition(several):
 def test_counts_that_a_condition_does_not_share_are_told_of_it(world):
     world.cost()
     world.cost(mode="compiled", disagree=("swat",))
-    found = rows(ratios_table(world.gather()), quantity="MACs")
+    found = rows(ratios_table(world.gather(), address), quantity="MACs")
     assert [(row["condition"], row["verdict"]) for row in found] == [
         ("bf16, eager", "exact"),
         ("bf16, compiled", "counters disagree"),
@@ -179,15 +180,15 @@ def test_counts_that_a_condition_does_not_share_are_told_of_it(world):
 
 
 def test_a_sentence_names_the_condition_where_it_must(world, several):
-    said = sentence(several.comparisons[0]).cost
-    assert said.startswith("in bf16, eager (3 further conditions in the table of ratios): 1.16 × MACs; ")
+    said = sentence(several.comparisons[0]).support
+    assert ", in bf16, eager (3 further conditions in the table of ratios): 1.16 × MACs, " in said
     world.machine = "another-cpu"
     world.cost()
     world.machine = "third-cpu"
     world.cost(mode="compiled")
     usual, _, compiled = world.gather()
-    assert sentence(usual.comparisons[0]).cost.startswith("1.16 × MACs; ")
-    assert sentence(compiled.comparisons[0]).cost.startswith("in bf16, compiled: 1.16 × MACs; ")
+    assert sentence(usual.comparisons[0]).support.startswith("1.16 × MACs, ")
+    assert sentence(compiled.comparisons[0]).support.startswith("in bf16, compiled: 1.16 × MACs, ")
     assert condition_in_words(several) == "Cost is that in bf16, eager. Further conditions are in the tables."
     assert condition_in_words(usual) == ""
     assert condition_in_words(compiled) == "Cost is that in bf16, compiled."
@@ -208,6 +209,10 @@ def test_figures_of_cost_name_their_condition_and_those_of_counts_do_not(several
         "accuracy_macs": False,
         "accuracy_params": False,
         "accuracy_latency": True,
+        "accuracy_throughput": True,
+        "accuracy_training": True,
+        "accuracy_memory": True,
+        "accuracy_training_memory": True,
         "curves_accuracy": False,
         "curves_loss": False,
         "time_ratio": True,
@@ -250,6 +255,6 @@ def test_the_page_shows_every_condition(world):
     for text in (page.read_text(), page.with_name("report.md").read_text()):
         assert "bf16, eager, channels last" in text
         assert "in bf16, eager (3 further conditions in the table of ratios): 1.16 × MACs" in text
-        assert text.count("Further conditions are in the tables.") == 2
+        assert text.count("Further conditions are in the tables.") == 6
     cost = (page.parent / "tables" / "cost.csv").read_text()
     assert cost.count('"bf16, compiled"') == 2

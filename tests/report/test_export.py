@@ -4,8 +4,10 @@ import re
 
 import pytest
 
-from swatbench.report.export import csv_text, escape_markdown, escape_tex, markdown_text, tex_text
-from swatbench.report.table import Column, make_table
+from swatbench.report.export import csv_text, escape_markdown, markdown_text
+from swatbench.report.table import MOST_SHOWN, Column, make_table
+from swatbench.report.tex import tex_text
+from swatbench.report.tex_text import escape_tex
 from swatbench.report.words import decimal
 
 HOSTILE = ["=1+1", "+A1", "-2", "@sum", "\tx", 'say "hi", twice\n|<b>&_%$#{}~^\\']
@@ -58,3 +60,47 @@ def test_markdown_rows_keep_their_columns():
     for line in markdown_text(table()).splitlines():
         assert len(re.findall(r"(?<!\\)\|", line)) == 4
     assert "| −1.2 |" in markdown_text(table())
+
+
+def linked(links):
+    columns = (Column(name="text", title="Text"), Column(name="records", title="Records", links=True))
+    return make_table("t", "T", "", columns, [{"machine": "m", "text": "a", "records": links}])
+
+
+def test_several_links_are_shown_in_each_format():
+    found = linked((("seed 0", "a/record.json"), ("seed|1", "b/record.json")))
+    ((_, view),) = found.views()
+    assert view.links == (("seed 0", "a/record.json"), ("seed|1", "b/record.json"))
+    assert (view.text, view.key, view.link) == ("seed 0 seed|1", "2", None)
+    assert "| a | [seed 0](a/record.json) [seed\\|1](b/record.json) |" in markdown_text(found)
+    assert csv_text(found) == "machine,text,records\nm,a,a/record.json b/record.json\n"
+    assert "\\begin{tabular}{l}\n\\toprule\nText \\\\\n" in tex_text(found)
+    for nothing in ((), None):
+        ((_, view),) = linked(nothing).views()
+        assert (view.text, view.links, view.key) == ("–", (), "")
+        assert csv_text(linked(nothing)) == 'machine,text,records\nm,a,""\n'.replace('""', "")
+
+
+def test_long_tables_are_cut_everywhere_but_in_csv():
+    shown = []
+    columns = (
+        Column(name="value", title="Value", numeric=True, show=lambda value: shown.append(value) or "v"),
+    )
+    rows = [
+        {"machine": name, "value": value}
+        for name, count in (("a", 20_000), ("b", 3))
+        for value in range(count)
+    ]
+    found = make_table("t", "T", "", columns, rows)
+    told = f"{MOST_SHOWN} of 20,000 rows; all are in the CSV file."
+    assert (found.count("a"), found.rest("a"), found.rest("b")) == (20_000, told, "")
+    assert len(found.views("a")) == MOST_SHOWN
+    assert shown == list(range(MOST_SHOWN))
+    assert markdown_text(found, "a").endswith(f"\n\n{told}")
+    assert len(csv_text(found).splitlines()) == 20_004
+    text = tex_text(found)
+    assert (
+        f"% T. Needs \\usepackage{{booktabs}}. {MOST_SHOWN + 3} of 20,003 rows; all are in the CSV file.\n"
+        in text
+    )
+    assert text.count("v \\\\\n") == MOST_SHOWN + 3

@@ -4,26 +4,39 @@ import sys
 from xml.etree import ElementTree as ET
 
 import pytest
+from matplotlib.lines import Line2D
 
-from swatbench.report.canvas import INK, LINES, MARKERS, SERIES, Shade, colours, look_of
+from swatbench.report.axes import BY_NAME
+from swatbench.report.canvas import INK, LINES, MARKERS, SERIES, Shade, draw, look_of, short, tip
+from swatbench.report.curve_lines import Curve
+from swatbench.report.curves import loss_curves
 from swatbench.report.figures import figures
-from swatbench.report.points import points, unbeaten
+from swatbench.report.frontiers import on_frontier
+from swatbench.report.points import points
 from swatbench.report.published import published_for, published_rows
 from swatbench.report.weights import weights_of
 from swatbench.spec.catalog import ARMS
+from swatbench.store.record import CurvePoint
+from tests.report.conftest import World
+from tests.report.measured import detail
 
 NAMES = [
     "accuracy_macs",
     "accuracy_params",
     "accuracy_latency",
+    "accuracy_throughput",
+    "accuracy_training",
+    "accuracy_memory",
+    "accuracy_training_memory",
     "curves_accuracy",
     "curves_loss",
     "time_ratio",
 ]
 
 
-@pytest.fixture
-def drawn(world):
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    world = World(results=tmp_path_factory.mktemp("drawn") / "results")
     world.quickstart()
     (section,) = world.gather()
     return section, figures(section)
@@ -35,6 +48,11 @@ def test_all_figures_are_drawn_and_equal_for_equal_input(drawn):
     assert figures(section) == first
     for drawing in first:
         assert drawing.png.startswith(b"\x89PNG")
+        assert drawing.pdf.startswith(b"%PDF")
+        assert not re.search(rb"/(CreationDate|ModDate|Creator|Producer)", drawing.pdf)
+        assert b"/CIDFontType2" in drawing.pdf  # TrueType, embedded
+        assert b"/FontFile2" in drawing.pdf
+        assert f"<title>{drawing.title}</title>" in drawing.svg
         assert "dc:date" not in drawing.svg
         assert drawing.alt
         assert drawing.title
@@ -46,12 +64,6 @@ def test_every_arm_of_a_report_can_be_told_from_every_other():
         taken = [look_of(others, arm, len(looks), reference=arm == "baseline") for arm in ARMS]
         assert len(set(taken)) == len(ARMS)
     assert len(set(LINES)) == len(LINES)
-
-
-def test_no_two_of_sixteen_pairs_look_alike():
-    looks = colours([f"pair{number}" for number in range(16)])
-    assert len(set(looks.values())) == 16
-    assert [look.dotted for look in looks.values()] == [False] * 8 + [True] * 8
 
 
 def test_a_pair_that_takes_a_colour_again_carries_dots_in_every_figure(world, monkeypatch):
@@ -120,11 +132,11 @@ def test_points_are_means_with_their_spread(drawn):
     found = {(point.pair, point.arm): point for point in points(section)}
     swat = found["deit_mini", "swat"]
     assert (swat.lowest_percent, swat.top1_percent, swat.highest_percent) == (53.0, 54.25, 55.5)
-    assert swat.macs == round(13e6 * 1.16)
+    assert swat.cost.macs == round(13e6 * 1.16)
     assert swat.compared
     assert not found["deit_mini", "baseline"].compared
     # The Mixer is cheaper and better in this world.
-    assert {point.pair for point in unbeaten(points(section))} == {"mixer_mini"}
+    assert {point.pair for point in on_frontier(section, BY_NAME["macs"])} == {"mixer_mini"}
 
 
 def test_one_seed_without_cost_draws_what_it_can(world):
@@ -170,6 +182,55 @@ def test_accuracy_is_not_placed_at_another_models_cost(world):
         world.train(arm=arm, params=999)
     world.cost()
     (section,) = world.gather()
-    assert [(point.params, point.macs, point.latency_s) for point in points(section)] == [
-        (999, None, None)
-    ] * 2
+    assert [(point.params, point.cost) for point in points(section)] == [(999, None)] * 2
+
+
+def test_what_is_tipped_can_be_focused_and_says_its_text_in_the_file():
+    texts = ['<a & "b">\nsecond line', "\x00 $\\alpha$ --> é"]
+
+    def paint(axes):
+        (line,) = axes.plot([0, 1], [0, 1], marker="o")
+        tip(line, texts[0])
+        tip(axes.errorbar(0.5, 0.5, yerr=0.1, fmt="o"), texts[1])
+
+    drawing = draw("f", paint, legend=[Line2D([], [], label="x" * 99)], title="T.", caption="", alt="")
+    assert drawing.tipped
+    for text in (drawing.svg, drawing.inline()):
+        groups = [group for group in ET.fromstring(text).iter() if group.get("class") == "tip"]
+        told = [texts[0], "  $\\alpha$ --> é"]
+        assert [group.get("aria-label") for group in groups] == told
+        assert [group[0].text for group in groups] == told
+        assert {group.get("tabindex") for group in groups} == {"0"}
+        assert not any(group.get("id") for group in groups)
+    # A title of the whole drawing would be the text that is shown wherever the page's reader points.
+    assert drawing.inline().count("<title>") == 2
+
+
+def test_names_that_are_long_are_cut():
+    assert short("x" * 26) == "x" * 26
+    assert short("x" * 27) == "x" * 25 + "…"
+
+
+def test_every_figure_that_is_drawn_from_values_tells_them(world):
+    for arm in ("baseline", "swat"):
+        world.train(arm=arm)
+    detail(world.cost(full=True, sweep=(1, 16)))
+    drawn = {drawing.name: drawing.svg.count('class="tip"') for drawing in figures(world.gather()[0])}
+    assert drawn["curves_accuracy"] == drawn["curves_loss"] == 6
+    assert drawn["time_ratio"] == 2
+    assert drawn["throughput_inference"] == 6
+    assert drawn["roofline"] == 4
+    assert drawn["breakdown"] == 16
+
+
+def test_long_training_has_a_bounded_number_of_hover_texts(world, monkeypatch):
+    points = tuple(
+        CurvePoint(epoch=e, step=e, loss=1.0, learning_rate=0.1, top1_percent=None, compute_s=1.0, data_s=0.0)
+        for e in range(1, 901)
+    )
+    curve = Curve(pair="deit_mini", arm="swat", seed=0, is_reference=False, points=points)
+    world.train(arm="swat")
+    (section,) = world.gather()
+    monkeypatch.setattr("swatbench.report.curves.curves", lambda _: (curve,))
+    drawing = loss_curves(section, {"deit_mini": Shade(colour=SERIES[0], dotted=False)}, "")
+    assert drawing.svg.count('class="tip"') == 300

@@ -2,7 +2,8 @@
 
 import pytest
 
-from swatbench.report.evaluations import evaluations_table, further_table
+from swatbench.report.differences import further_table
+from swatbench.report.evaluations import evaluations_table
 from swatbench.report.page import render
 from swatbench.spec.data import TestSet
 from swatbench.stats.accuracy import across_seeds
@@ -32,8 +33,10 @@ def test_a_further_set_is_compared_across_images_and_seeds(world):
     assert found.accuracy.images is not None
     assert found.accuracy.images.points == pytest.approx(7.0)
     assert section.refusals == ()
-    (row,) = rows(further_table([section]))
+    (row,) = rows(further_table([section], address))
     assert (row["test"], row["weights"], row["points"], row["images"]) == ("v2", "raw", 7.0, 400)
+    assert [text for text, _ in row["records"]] == ["baseline 0", "swat 0", "baseline 1", "swat 1"]
+    assert len({href for _, href in row["records"]}) == 4
 
 
 def test_the_test_split_is_not_moved_by_further_sets(world):
@@ -191,5 +194,5 @@ def test_the_page_shows_further_sets(world):
     path = render(world.results, world.results.parent / "reports", world.suite)
     text = path.read_text()
     for title in ("Evaluations", "Differences on further test sets", "Per class", "Recipes"):
-        assert f"<h3>{title}</h3>" in text
+        assert f">{title}</h3>" in text
     assert "8 cells finished, 0 failed" in text

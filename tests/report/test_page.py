@@ -1,11 +1,13 @@
 import json
 import re
 from html.parser import HTMLParser
+from types import SimpleNamespace
 from urllib.parse import unquote
 
 import pytest
 
 from swatbench.errors import StoreError
+from swatbench.report.groups import grouped
 from swatbench.report.page import render
 from tests.report.measured import detail
 
@@ -45,12 +47,12 @@ def test_the_page_is_whole_and_says_what_was_found(world):
     path, page = report(world)
     assert path == world.results.parent / "reports" / "toy" / "index.html"
     assert "+9.8 points top-1" in page.text
-    assert "across 2 seeds" in page.text
+    assert "(95 % CI 0.2 to 19.3, 2 seeds), not decided among 2 comparisons, 1.16 × MACs" in page.text
     assert "One MAC is" in page.text
     assert "one forward pass on a resident batch" in page.text
     assert "10 cells finished, 0 failed" in page.text
     assert "2025-03-01 12:10 UTC" in page.text
-    assert len(page.attribute("svg", "viewbox")) == 6
+    assert len(page.attribute("svg", "viewbox")) == 10
     markdown = (path.parent / "report.md").read_text()
     assert "**+9.8 points top-1**" in markdown
 
@@ -71,8 +73,12 @@ def test_every_link_leads_to_a_file(world):
     path, page = report(world)
     links = page.attribute("a", "href")
     assert sum(link.endswith("record.json") for link in links) > 40
+    ids = {attributes["id"] for _, attributes in page.tags if "id" in attributes}
     for link in links:
-        assert (path.parent / unquote(link)).is_file(), link
+        if link.startswith("#"):
+            assert link[1:] in ids, link
+        else:
+            assert (path.parent / unquote(link)).is_file(), link
 
 
 def test_equal_records_give_equal_bytes_and_stale_files_go(world):
@@ -113,7 +119,7 @@ def test_a_damaged_record_is_listed_and_skipped(world):
     assert "1 damaged record skipped" in page.text
     assert "Damaged records" in page.text
     assert broken.name in (path.parent / "tables" / "damaged.csv").read_text()
-    assert "across seeds not decided, as one seed shows no spread" in page.text
+    assert "1 seed), not decided across seeds" in page.text
 
 
 def test_only_a_damaged_record(world):
@@ -185,7 +191,7 @@ def test_versions_that_differ_are_told_beside_the_difference(world):
     told = "made with different versions: torch 2.15.0 and 2.8.0"
     for text in (page.text, (path.parent / "report.md").read_text()):
         assert text.count(told) == 2
-    assert told in (path.parent / "tables" / "differences.csv").read_text()
+    assert told in (path.parent / "tables" / "across_seeds.csv").read_text()
 
 
 def test_the_page_reads_on_narrow_screens_in_the_dark_and_on_paper(world):
@@ -196,7 +202,7 @@ def test_the_page_reads_on_narrow_screens_in_the_dark_and_on_paper(world):
     assert "prefers-color-scheme: dark" in text
     assert "@media print" in text
     labels = page.attribute("div", "aria-label")
-    assert sum("Top-1 accuracy against" in label for label in labels) == 3
+    assert sum("Top-1 accuracy, % against" in label for label in labels) == 7
     assert page.attribute("th", "scope") == ["col"] * len(page.attribute("th", "scope"))
 
 
@@ -206,9 +212,9 @@ def test_which_weights_were_tested_is_said_wherever_accuracy_is(world):
     world.cost()
     path, page = report(world)
     told = "Accuracies are those of the moving average of the weights (EMA)."
-    # Under the sentences, in three figures of accuracy against cost, and above three tables.
-    assert page.text.count(told) == 7
-    assert (path.parent / "report.md").read_text().count(told) == 7
+    # Under the sentences, in seven figures of accuracy against cost, and above four tables.
+    assert page.text.count(told) == 12
+    assert (path.parent / "report.md").read_text().count(told) == 12
 
 
 def test_records_of_layout_1_are_still_reported(world):
@@ -224,7 +230,7 @@ def test_records_of_layout_1_are_still_reported(world):
         del record["evaluation"]
         (folder / "record.json").write_text(json.dumps({**record, "schema_version": 1}))
     path, page = report(world)
-    assert "+10.0 points top-1 these 2 checkpoints on these 400 images" in page.text
+    assert "+10.0 points top-1 (95 % CI on these images alone" in page.text
     assert "2 cells finished, 0 failed" in page.text
     assert "damaged" not in page.text
     tests = (path.parent / "tables" / "evaluations.csv").read_text().splitlines()
@@ -250,3 +256,38 @@ def test_what_the_profiler_can_tell_stands_once_above_the_sentences(world):
     for text in (page.text, markdown):
         chapter = text.partition("In which operators the arms differ")[2]
         assert chapter.lstrip().startswith("By torch.profiler, one process per arm.")
+
+
+@pytest.mark.parametrize("count", [0, 2, 5])
+def test_records_of_a_sentence_stand_below_it(world, monkeypatch, count):
+    links = tuple((f"seed {n} <i>", f"cells/{n}/record.json") for n in range(count))
+    parts = {"effect": "+1", "support": "none", "tests": "", "unlike": "", "records": links}
+    claim = SimpleNamespace(subject='p "<b>: swat', **parts)
+    monkeypatch.setattr("swatbench.report.chapters.claims", lambda *_: (claim,))
+    world.train()
+    path = render(world.results, world.results.parent / "reports", world.suite)
+    page = Page(path.read_text())
+    assert {href for _, href in links} <= set(page.attribute("a", "href"))
+    assert ("Records: seed 0 <i>" in page.text) == (count == 2)
+    assert ("Records (5)" in page.text) == (count == 5)
+    assert "#claim-p-b-swat" in page.attribute("a", "href")
+    markdown = path.with_name("report.md").read_text()
+    assert markdown.count("/record.json)") - markdown.count("results/") == count
+
+
+def test_every_table_stands_in_one_group_of_the_page(world):
+    world.quickstart()
+    found = grouped(world.gather(), lambda _: "record.json")
+    names = [table.name for one in found for table in (*one.tables, *one.folded)]
+    assert len(names) == len(set(names)) > 20
+    _, page = report(world)
+    ids = page.attribute("section", "id") + page.attribute("details", "id")
+    assert {"shows", "accuracy", "cost", "made", "numbers", "table-means", "table-cells"} <= set(ids)
+    assert len(ids) == len(set(ids))
+    assert [href for href in page.attribute("a", "href") if href.startswith("#")][1:6] == [
+        "#shows",
+        "#against",
+        "#accuracy",
+        "#cost",
+        "#made",
+    ]

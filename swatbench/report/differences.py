@@ -1,0 +1,241 @@
+"""Sections → the two questions of accuracy, a table each: across seeds, and on these images."""
+
+from collections.abc import Iterator, Sequence
+
+from swatbench.report import words
+from swatbench.report.accuracy import Accuracy
+from swatbench.report.comparison import Comparison
+from swatbench.report.families import ALPHA, Adjusted, seed_verdict
+from swatbench.report.section import Section
+from swatbench.report.table import Column, Table, make_table
+from swatbench.report.tables import WHO, Link, Row, who, with_weights
+from swatbench.report.weights import KINDS
+from swatbench.stats.accuracy import ImageDifference
+
+MOST_LINKED = 24
+"""Seeds whose records a comparison leads to; the table of runs leads to those of all."""
+
+Links = tuple[tuple[str, str], ...]
+"""Text and address of each record that a row rests on."""
+
+
+def across_seeds_table(sections: Sequence[Section], link: Link) -> Table:
+    """Whether the method helps when training is repeated: each seed is a pair."""
+    rows = [
+        {"machine": section.machine, **who(item), **_seed_row(item.accuracy, adjusted)}
+        | {"records": records_of(section, item, link)}
+        for section in sections
+        for item, adjusted in _compared(section)
+        if item.accuracy
+    ]
+    columns = (*WHO, *_seed_columns(rows), Column(name="records", title="Records", links=True))
+    note = (
+        "Does the difference hold when training is repeated? Each seed is a pair. The first interval is "
+        "Student's, on these test images; the second lets seeds and images vary at once. Holm corrects the p "
+        "values for all comparisons of the table; what an interval decides alone and Holm does not is not "
+        "decided. n seeds allow no exact p below 2 / 2ⁿ."
+    )
+    title = "Does it help when training is repeated?"
+    return make_table("across_seeds", title, with_weights(note, sections), columns, rows, extra=_SEED_EXTRA)
+
+
+def these_images_table(sections: Sequence[Section], link: Link) -> Table:
+    """Whether the trained checkpoints differ on images like these: each image is a pair."""
+    rows = [
+        {"machine": section.machine, **who(item), **row}
+        for section in sections
+        for item, adjusted in _compared(section)
+        if item.accuracy and item.accuracy.images
+        for row in _image_rows(section, item, item.accuracy.images, adjusted, link)
+    ]
+    columns = (
+        *WHO,
+        Column(name="reference", title="Against"),
+        Column(name="seed", title="Seed", numeric=True),
+        Column(name="points", title="Top-1, points", show=words.signed, numeric=True),
+        Column(name="interval", title="95 % CI", shown_only=True),
+        Column(name="won", title="Only the arm right", show=words.whole, numeric=True),
+        Column(name="lost", title="Only the reference right", show=words.whole, numeric=True),
+        Column(name="images", title="Images", show=words.whole, numeric=True),
+        Column(name="verdict", title="Verdict"),
+        Column(name="mcnemar_p", title="p (McNemar)", show=words.probability, numeric=True),
+        Column(name="holm_mcnemar_p", title="Holm's p", show=words.probability, numeric=True),
+        Column(name="records", title="Records", links=True),
+    )
+    note = (
+        "Do these trained models differ on images like these? Each image is a pair, so a row says nothing of "
+        "a new seed. The row “all” takes the seeds together; its interval is a bootstrap over images. The "
+        "others are single checkpoints, by McNemar's exact test, with Holm's correction for all of them."
+    )
+    extra = ("low", "high", "image_tests")
+    title = "Do these checkpoints differ on these images?"
+    return make_table("these_images", title, with_weights(note, sections), columns, rows, extra=extra)
+
+
+def further_table(sections: Sequence[Section], link: Link) -> Table:
+    """The two questions on further test sets, by the weights that the accuracy on the test split is of."""
+    rows = [
+        {
+            "machine": section.machine,
+            **{name: getattr(item, name) for name in ("pair", "arm", "reference", "test", "weights")},
+            **_seed_row(item.accuracy, adjusted),
+            **_all_images(item.accuracy.images),
+            "records": tuple((text, link(stored)) for text, stored in item.records[: 2 * MOST_LINKED]),
+        }
+        for section in sections
+        for item, adjusted in zip(section.further, section.further_adjusted, strict=True)
+        if adjusted
+    ]
+    columns = (
+        *WHO,
+        Column(name="test", title="Test set"),
+        Column(name="weights", title="Weights", show=lambda kind: KINDS.get(kind, kind)),
+        *_seed_columns(rows),
+        Column(name="image_interval", title="These images: 95 % CI", shown_only=True),
+        Column(name="image_verdict", title="These images"),
+        Column(name="records", title="Records", links=True),
+    )
+    note = (
+        "Like the two tables of the test split, on further test sets, by the weights that the accuracy on "
+        "the test split is of. Holm corrects for all comparisons of this table."
+    )
+    extra = (*_SEED_EXTRA, "images", "image_low", "image_high")
+    title = "Differences on further test sets"
+    return make_table("further_differences", title, note, columns, rows, extra=extra)
+
+
+def records_of(section: Section, item: Comparison, link: Link, *, seed: int | None = None) -> Links:
+    """Links to the records that a comparison of accuracy rests on, reference first, of the first seeds.
+
+    Args:
+        section: The machine's section.
+        item: The comparison.
+        link: Record → its address.
+        seed: One seed alone; None for all that were compared.
+    """
+    runs = next(runs for runs in section.pairs if runs.pair == item.pair)
+    sides = [(arm, runs.runs(arm)) for arm in (item.reference, item.arm)]
+    seeds = (seed,) if seed is not None else item.accuracy.compared if item.accuracy else ()
+    return tuple(
+        (f"{arm} {number}", link(of_arm[number].stored))
+        for number in seeds[:MOST_LINKED]
+        for arm, of_arm in sides
+    )
+
+
+_SEED_EXTRA = (
+    "low",
+    "high",
+    "both_low",
+    "both_high",
+    "spread_points",
+    "compared_seeds",
+    "comparisons",
+    "unlike",
+)
+"""What of the question across seeds only the CSV file holds."""
+
+
+def _seed_columns(rows: Sequence[Row]) -> tuple[Column, ...]:
+    columns = (
+        Column(name="reference", title="Against"),
+        Column(name="seeds", title="Seeds", show=words.whole, numeric=True),
+        Column(name="points", title="Top-1, points", show=words.signed, numeric=True),
+        Column(name="interval", title="95 % CI", shown_only=True),
+        Column(name="both_interval", title="95 % CI, new images too", shown_only=True),
+        Column(name="verdict", title="Verdict"),
+        Column(name="t_p", title="p (t)", show=words.probability, numeric=True),
+        Column(name="holm_t_p", title="Holm's p (t)", show=words.probability, numeric=True),
+        Column(name="sign_flip_p", title="p (sign flips)", show=words.probability, numeric=True),
+        Column(name="holm_sign_flip_p", title="Holm's p (sign flips)", show=words.probability, numeric=True),
+        Column(name="smallest_p", title="Least p of sign flips", show=words.probability, numeric=True),
+    )
+    if any(row["unlike"] for row in rows):
+        columns = (*columns, Column(name="unlike", title="Made alike?", show=_unlike, prose=True))
+    return columns
+
+
+def _compared(section: Section) -> Iterator[tuple[Comparison, Adjusted]]:
+    for item, adjusted in zip(section.comparisons, section.adjusted, strict=True):
+        if adjusted:
+            yield item, adjusted
+
+
+def _seed_row(accuracy: Accuracy, adjusted: Adjusted) -> Row:
+    seeds, both = accuracy.seeds, accuracy.both
+    return {
+        "seeds": seeds.seeds,
+        "points": seeds.points,
+        "low": seeds.low,
+        "high": seeds.high,
+        "interval": words.between(seeds.low, seeds.high),
+        "both_low": both.low if both else None,
+        "both_high": both.high if both else None,
+        "both_interval": words.between(both.low, both.high) if both else words.NOTHING,
+        "verdict": seed_verdict(seeds, adjusted),
+        "t_p": seeds.t_p,
+        "holm_t_p": adjusted.t_p,
+        "sign_flip_p": seeds.p if seeds.seeds > 1 else None,
+        "holm_sign_flip_p": adjusted.sign_flip_p,
+        "smallest_p": seeds.smallest_p,
+        "spread_points": seeds.spread_points,
+        "compared_seeds": " ".join(map(str, accuracy.compared)),
+        "comparisons": adjusted.comparisons,
+        "unlike": "; ".join(accuracy.unlike),
+    }
+
+
+def _image_rows(
+    section: Section, item: Comparison, images: ImageDifference, adjusted: Adjusted, link: Link
+) -> Iterator[Row]:
+    assert item.accuracy is not None
+    if images.seeds > 1:
+        yield {
+            "seed": "all",
+            "points": images.points,
+            "low": images.low,
+            "high": images.high,
+            "interval": words.between(images.low, images.high),
+            "images": images.images,
+            "verdict": "decided" if images.decided else "not decided",
+            "records": records_of(section, item, link),
+        }
+    counted = zip(item.accuracy.compared, images.won, images.lost, images.mcnemar_p, strict=True)
+    for (seed, won, lost, p), holm_p in zip(counted, adjusted.mcnemar_p, strict=True):
+        yield {
+            "seed": str(seed),
+            "points": 100 * (won - lost) / images.images,
+            "interval": words.between(images.low, images.high) if images.seeds == 1 else words.NOTHING,
+            "low": images.low if images.seeds == 1 else None,
+            "high": images.high if images.seeds == 1 else None,
+            "won": won,
+            "lost": lost,
+            "images": images.images,
+            "verdict": _image_verdict(p, holm_p, adjusted.image_tests),
+            "mcnemar_p": p,
+            "holm_mcnemar_p": holm_p,
+            "image_tests": adjusted.image_tests,
+            "records": records_of(section, item, link, seed=seed),
+        }
+
+
+def _all_images(images: ImageDifference | None) -> Row:
+    if images is None:
+        return {"image_interval": words.NOTHING, "image_verdict": "not compared"}
+    return {
+        "images": images.images,
+        "image_low": images.low,
+        "image_high": images.high,
+        "image_interval": words.between(images.low, images.high),
+        "image_verdict": "decided" if images.decided else "not decided",
+    }
+
+
+def _image_verdict(p: float, holm_p: float | None, tests: int) -> str:
+    if p >= ALPHA:
+        return "not decided"
+    return "decided" if holm_p is not None and holm_p < ALPHA else f"not decided among {tests} tests"
+
+
+def _unlike(remarks: str) -> str:
+    return remarks or "same versions"

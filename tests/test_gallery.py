@@ -1,0 +1,57 @@
+"""The documents on reports show what the committed results give, and explain all that a report can hold."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from swatbench.report.axes import AXES
+from swatbench.report.groups import GROUPS
+from swatbench.report.page import render
+
+ROOT = Path(__file__).parent.parent
+GALLERY = (ROOT / "docs" / "gallery.md").read_text()
+EXPLAINED = " ".join((ROOT / "docs" / "report.md").read_text().split())
+
+
+def test_every_picture_of_the_gallery_is_there():
+    pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", GALLERY)
+    assert len(pictures) >= 9
+    for picture in pictures:
+        assert (ROOT / "docs" / picture).is_file(), picture
+
+
+def test_the_sentence_that_is_read_aloud_is_the_report_s_own():
+    quoted = " ".join(line.removeprefix("> ") for line in GALLERY.splitlines() if line.startswith("> "))
+    assert "points top-1" in quoted
+    assert quoted in (ROOT / "reports" / "cifar10" / "report.md").read_text()
+
+
+@pytest.mark.parametrize("suite", ["cifar10", "profile"])
+def test_committed_reports_are_those_of_the_committed_results(suite, tmp_path, monkeypatch):
+    # Bytes of pictures follow the version of matplotlib; the numbers must not.
+    for kind, made in {"_svg": "<svg></svg>\n", "_png": b"", "_pdf": b""}.items():
+        monkeypatch.setattr(f"swatbench.report.canvas.{kind}", lambda *_, made=made: made)
+    folder = render(ROOT / "results", tmp_path, suite).parent
+    made = {path.name: path.read_text() for path in folder.glob("tables/*.csv")}
+    kept = {path.name: path.read_text() for path in (ROOT / "reports" / suite).glob("tables/*.csv")}
+    assert made.keys() == kept.keys()
+    for name, text in made.items():
+        # Addresses of records depend on where the report lies.
+        assert _without_addresses(text) == _without_addresses(kept[name]), name
+
+
+def test_every_table_that_a_report_can_hold_is_explained():
+    titles = [make((), lambda _: "").title for group in GROUPS for make in (*group.tables, *group.folded)]
+    assert len(titles) > 25
+    for title in titles:
+        assert title.lower() in EXPLAINED.lower(), title
+
+
+def test_every_cost_that_accuracy_is_set_against_is_named():
+    for axis in AXES:
+        assert axis.noun.split()[-1] in EXPLAINED, axis.noun
+
+
+def _without_addresses(text: str) -> str:
+    return re.sub(r"[^\s,\"]*results/\S+?record\.json", "", text)
