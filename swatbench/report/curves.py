@@ -10,9 +10,8 @@ from matplotlib.ticker import MaxNLocator
 
 from swatbench.report import words
 from swatbench.report.canvas import INK, LINES, Drawing, colour_key, dots_along, draw, look_of, tip
-from swatbench.report.curve_lines import MOST_LINES, CurveLine, curves, lines_of
+from swatbench.report.curve_lines import MOST_LINES, Curve, CurveLine, lines_of
 from swatbench.report.palette import Shade
-from swatbench.report.section import Section
 
 _BAND_ALPHA = 0.15
 """How much of its colour a band covers, so that those of several arms can be told where they overlap."""
@@ -23,15 +22,14 @@ _MOST_TIPS = 300
 """Points of all lines that have a hover text; of more, so many are spread over them evenly."""
 
 
-def accuracy_curves(section: Section, shades: dict[str, Shade], suffix: str) -> Drawing | None:
+def accuracy_curves(found: Sequence[Curve], shades: dict[str, Shade], suffix: str) -> Drawing | None:
     """Draw test accuracy by epoch, or nothing where it was not measured.
 
     Args:
-        section: The machine's section.
+        found: Curves.
         shades: Pair → its look.
         suffix: End of the file's name.
     """
-    found = curves(section)
     raw = lines_of(found, "top1_percent")
     averaged = lines_of(found, "ema_top1_percent", thin=True)
     remark = " It is that of the weights themselves (raw)"
@@ -46,17 +44,17 @@ def accuracy_curves(section: Section, shades: dict[str, Shade], suffix: str) -> 
     )
 
 
-def loss_curves(section: Section, shades: dict[str, Shade], suffix: str) -> Drawing | None:
+def loss_curves(found: Sequence[Curve], shades: dict[str, Shade], suffix: str) -> Drawing | None:
     """Draw training loss by epoch, or nothing without curves.
 
     Args:
-        section: The machine's section.
+        found: Curves.
         shades: Pair → its look.
         suffix: End of the file's name.
     """
     return _draw(
         f"curves_loss{suffix}",
-        lines_of(curves(section), "loss"),
+        lines_of(found, "loss"),
         shades,
         label="Training loss, nats",
         show=lambda loss: f"training loss {words.decimal(loss, 3)} nats",

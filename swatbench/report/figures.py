@@ -7,7 +7,9 @@ from functools import partial
 from swatbench.report.axes import AXES
 from swatbench.report.breakdowns import breakdown_bars
 from swatbench.report.canvas import Drawing, colours
+from swatbench.report.curve_lines import curves
 from swatbench.report.curves import accuracy_curves, loss_curves
+from swatbench.report.palette import Shade
 from swatbench.report.points import points, published_points
 from swatbench.report.roofline_figure import roofline
 from swatbench.report.scatter import scatters
@@ -28,7 +30,9 @@ _OF_A_CONDITION = (
 """Beginnings of the names of figures whose numbers follow from the condition of the measurement."""
 
 
-Maker = Callable[[], Drawing | None]
+Drawn = Drawing | None
+Maker = Callable[[], tuple[Drawn, ...]]
+"""What draws a few figures that rest on the same files; None stands for one without data."""
 
 
 def figures(section: Section, suffix: str = "") -> tuple[Drawing, ...]:
@@ -64,21 +68,33 @@ def _makers(section: Section, suffix: str) -> list[Maker]:
     shades = colours([runs.pair for runs in section.pairs])
     weights = weights_of(section.pairs)
     shown = points(section) or published_points(section)
-    return [
+    single: list[Callable[[], Drawn]] = [
         *(maker for axis in AXES for maker in scatters(axis, shown, shades, suffix, weights=weights)),
-        partial(accuracy_curves, section, shades, suffix),
-        partial(loss_curves, section, shades, suffix),
         partial(time_ratios, section, shades, suffix),
         partial(throughput_curves, "inference", section, shades, suffix),
         partial(throughput_curves, "training", section, shades, suffix),
         partial(roofline, section, shades, suffix),
         partial(breakdown_bars, section, shades, suffix),
     ]
+    # The longest first, so that no process waits for another at the end.
+    return [partial(_curves, section, shades, suffix), *(partial(_alone, draw) for draw in single)]
 
 
-def _told(section: Section, drawings: Sequence[Drawing | None]) -> tuple[Drawing, ...]:
+def _curves(section: Section, shades: dict[str, Shade], suffix: str) -> tuple[Drawn, ...]:
+    found = curves(section)
+    return accuracy_curves(found, shades, suffix), loss_curves(found, shades, suffix)
+
+
+def _alone(draw: Callable[[], Drawn]) -> tuple[Drawn, ...]:
+    return (draw(),)
+
+
+def _told(section: Section, drawn: Sequence[tuple[Drawn, ...]]) -> tuple[Drawing, ...]:
     told = condition_in_words(section)
-    return tuple(_with_condition(drawing, told) for drawing in drawings if drawing is not None)
+    found = (drawing for drawings in drawn for drawing in drawings if drawing is not None)
+    # Accuracy against cost comes first on the page; the others stay in order.
+    ordered = sorted(found, key=lambda drawing: not drawing.name.startswith("accuracy_"))
+    return tuple(_with_condition(drawing, told) for drawing in ordered)
 
 
 def _with_condition(drawing: Drawing, told: str) -> Drawing:
