@@ -72,7 +72,7 @@ def ratios_table(sections: Sequence[Section], link: Link) -> Table:
     rows = [
         {**row, "record": records.get(row["measurement"])}
         for section in sections
-        for records in [_records(section, link)]
+        for records in [measurements(section, link)]
         for item in section.comparisons
         for row in _ratio_rows(section.machine, item)
     ]
@@ -109,7 +109,7 @@ def ratios_table(sections: Sequence[Section], link: Link) -> Table:
     return make_table("ratios", "Ratios of cost", note, columns, rows, extra=extra)
 
 
-def _records(section: Section, link: Link) -> dict[str, str]:
+def measurements(section: Section, link: Link) -> dict[str, str]:
     """Digest of each measurement → address of its record."""
     return {one.stored.record.digest: link(one.stored) for runs in section.pairs for one in runs.conditions}
 

@@ -113,7 +113,7 @@ def records_of(section: Section, item: Comparison, link: Link, *, seed: int | No
         link: Record → its address.
         seed: One seed alone; None for all that were compared.
     """
-    runs = next(runs for runs in section.pairs if runs.pair == item.pair)
+    runs = section.of_pair(item.pair)
     sides = [(arm, runs.runs(arm)) for arm in (item.reference, item.arm)]
     seeds = (seed,) if seed is not None else item.accuracy.compared if item.accuracy else ()
     return tuple(

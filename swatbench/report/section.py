@@ -45,6 +45,10 @@ class Section:
     failed: tuple[Stored, ...]
     margin: Margin | None = None
 
+    def of_pair(self, name: str) -> PairRuns:
+        """What is reported of one pair, which must be there."""
+        return next(runs for runs in self.pairs if runs.pair == name)
+
     @property
     def reported(self) -> tuple[Stored, ...]:
         """Records that the section rests on."""

@@ -8,6 +8,7 @@ from swatbench.report import words
 from swatbench.report.comparison import Comparison
 from swatbench.report.conditions import MEMORY_KINDS, is_plain
 from swatbench.report.cost_words import cost_in_words, joined
+from swatbench.report.costs import measurements
 from swatbench.report.differences import records_of
 from swatbench.report.effect_words import effect_in_words, tests_in_words
 from swatbench.report.families import Adjusted, families
@@ -169,9 +170,9 @@ def _where(item: Comparison, usual: str | None) -> str:
 
 
 def _records(section: Section, item: Comparison, link: Link) -> tuple[tuple[str, str], ...]:
-    measured = {one.stored.record.digest: one.stored for runs in section.pairs for one in runs.conditions}
+    measured = measurements(section, link)
     costs = tuple(
-        ("cost" if len(item.costs) == 1 else f"cost {index}", link(measured[cost.record]))
+        ("cost" if len(item.costs) == 1 else f"cost {index}", measured[cost.record])
         for index, cost in enumerate(item.costs, start=1)
         if cost.record in measured
     )

@@ -44,7 +44,7 @@ def settling_table(sections: Sequence[Section], link: Link) -> Table:
         Column(name="spread_points", title="Spread over seeds, points", show=_two, numeric=True),
         Column(name="detectable_seeds_points", title="Detectable with these seeds", show=_two, numeric=True),
         Column(name="detectable_images_points", title="Detectable on these images", show=_two, numeric=True),
-        Column(name="more_seeds", title="More seeds that would settle it", show=_more),
+        Column(name="more_seeds", title="More seeds that would settle it"),
         *(_MARGIN if any(row["margin_points"] is not None for row in rows) else ()),
         Column(name="records", title="Records", links=True),
     )
@@ -67,7 +67,7 @@ def equivalence_of(section: Section, item: Comparison) -> Equivalence | None:
     """The test of equivalence across seeds; None without a margin, or where seeds show no spread."""
     if section.margin is None or item.accuracy is None:
         return None
-    runs = next(runs for runs in section.pairs if runs.pair == item.pair)
+    runs = section.of_pair(item.pair)
     reference, arm = (
         [runs.runs(name)[seed].result.top1_percent for seed in item.accuracy.compared]
         for name in (item.reference, item.arm)
@@ -79,7 +79,7 @@ def set_beforehand(section: Section, item: Comparison) -> bool:
     """Whether the margin was asked for before any of the compared runs began."""
     if section.margin is None or item.accuracy is None:
         return False
-    runs = next(runs for runs in section.pairs if runs.pair == item.pair)
+    runs = section.of_pair(item.pair)
     compared = (runs.runs(arm)[seed] for arm in (item.reference, item.arm) for seed in item.accuracy.compared)
     return section.margin.beforehand(run.stored for run in compared)
 
@@ -163,7 +163,3 @@ def _note(sections: Sequence[Section]) -> str:
 
 def _two(value: float) -> str:
     return words.decimal(value, 2)
-
-
-def _more(value: str) -> str:
-    return value
