@@ -86,6 +86,11 @@ def unusable_table(found: Between) -> Table:
     return table_of(found, "unusable", "Failed and damaged", note, columns, rows)
 
 
+def shown_where_several(rows: Sequence[Row], name: str, title: str) -> tuple[Column, ...]:
+    """A column that is shown only where its rows differ in it."""
+    return (Column(name=name, title=title),) if len({row[name] for row in rows}) > 1 else ()
+
+
 def table_of(
     found: Between,
     name: str,

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from swatbench.report import words
 from swatbench.report.between import Between
 from swatbench.report.between_accuracy import AccuracyChange
+from swatbench.report.between_answers import SAME
 from swatbench.report.between_costs import TimeChange
 from swatbench.report.between_sides import ALWAYS
-from swatbench.report.between_tables import NOT_JUDGED, SAME, count_verdict, time_verdict
+from swatbench.report.between_tables import NOT_JUDGED, count_verdict, time_verdict
 from swatbench.report.conditions import CALLS
 from swatbench.report.effect_words import effect_in_words, tests_in_words
 from swatbench.report.families import Adjusted, families

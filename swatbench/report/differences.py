@@ -8,15 +8,9 @@ from swatbench.report.comparison import Comparison
 from swatbench.report.families import ALPHA, Adjusted, seed_verdict
 from swatbench.report.section import Section
 from swatbench.report.table import Column, Table, make_table
-from swatbench.report.tables import WHO, Link, Row, who, with_weights
+from swatbench.report.tables import MOST_LINKED, WHO, Link, Links, Row, who, with_weights
 from swatbench.report.weights import KINDS
 from swatbench.stats.accuracy import ImageDifference
-
-MOST_LINKED = 24
-"""Seeds whose records a comparison leads to; the table of runs leads to those of all."""
-
-Links = tuple[tuple[str, str], ...]
-"""Text and address of each record that a row rests on."""
 
 
 def across_seeds_table(sections: Sequence[Section], link: Link) -> Table:

@@ -5,11 +5,10 @@ from collections.abc import Iterator, Sequence
 from swatbench.report import words
 from swatbench.report.axes import AXES, Axis, Placed, placed, unbeaten
 from swatbench.report.comparison import Refusal
-from swatbench.report.differences import MOST_LINKED
 from swatbench.report.points import PUBLISHED, Point, points, published_points
 from swatbench.report.section import Section
 from swatbench.report.table import Column, Table, make_table
-from swatbench.report.tables import WHO, Link, Row
+from swatbench.report.tables import MOST_LINKED, WHO, Link, Row
 from swatbench.store.files import Stored
 
 ON = "not beaten"

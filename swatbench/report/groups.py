@@ -68,13 +68,13 @@ GROUPS = (
         name="against",
         title="Cost against accuracy",
         figures=("accuracy_",),
-        folded=(_plain(per_point_table), frontiers_table, published_table),
+        folded=(per_point_table, frontiers_table, published_table),
     ),
     Group(
         name="accuracy",
         title="Accuracy",
         figures=("curves_",),
-        tables=(across_seeds_table, these_images_table, settling_table, _plain(means_table), further_table),
+        tables=(across_seeds_table, these_images_table, settling_table, means_table, further_table),
         folded=(_plain(classes_table), evaluations_table, accuracy_table),
     ),
     Group(

@@ -3,7 +3,7 @@
 What was measured is read from the records alone. Beside them are read: what each machine's last run asked
 for (`asked.json`, which tells the cells to show and describes the suite), the paper's numbers
 (`published.csv`), and the catalogue, for the order of pairs and arms. Where all of these are equal, so are
-the report's bytes.
+the report's bytes, on one kind of processor and with the same versions of numpy, scipy and matplotlib.
 """
 
 import os

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 
 from swatbench.report import words
 from swatbench.report.comparison import Comparison
+from swatbench.report.costs import measurements
+from swatbench.report.differences import records_of
 from swatbench.report.families import seed_verdict
 from swatbench.report.published import published_rows
 from swatbench.report.ratios import CostRatios, PeakRatio
 from swatbench.report.section import Section
 from swatbench.report.table import Column, Table, make_table
-from swatbench.report.tables import WHO, Row, who
+from swatbench.report.tables import WHO, Link, Row, who
 from swatbench.stats.ratios import Ratio
 
 
@@ -33,13 +35,15 @@ class Gain:
     verdict: str
 
 
-def per_point_table(sections: Sequence[Section]) -> Table:
+def per_point_table(sections: Sequence[Section], link: Link) -> Table:
     """How much more of each cost an arm takes, in percent of its reference's, for each point it gains."""
     rows = [
-        {"machine": section.machine, **who(item), **row}
+        {"machine": section.machine, **who(item), **row, "records": (*records_of(section, item, link), *cost)}
         for section in sections
+        for measured in [measurements(section, link)]
         for item, gain in _gains(section)
         if item.cost
+        for cost in [(("cost", measured[item.cost.record]),)]
         for row in _rows(item.cost, gain)
     ]
     columns = (
@@ -52,6 +56,7 @@ def per_point_table(sections: Sequence[Section]) -> Table:
         Column(name="per_point_percent", title="% a point", show=_two, numeric=True),
         Column(name="interval", title="Range", shown_only=True),
         Column(name="verdict", title="Verdict"),
+        Column(name="records", title="Records", links=True),
     )
     note = (
         "By how many percent of the reference's cost an arm costs more, divided by the points of accuracy "

@@ -18,6 +18,12 @@ Link = Callable[[Stored], str]
 """Record → its address, relative to the report."""
 Row = dict[str, Any]
 
+MOST_LINKED = 24
+"""Seeds whose records a row of several leads to; the table of runs leads to those of all."""
+
+Links = tuple[tuple[str, str], ...]
+"""Text and address of each record that a row rests on."""
+
 WHO = (Column(name="pair", title="Pair"), Column(name="arm", title="Arm"))
 """The first columns of every table about arms."""
 
@@ -47,10 +53,10 @@ def accuracy_table(sections: Sequence[Section], link: Link) -> Table:
     return make_table("accuracy", "Accuracy of each run", note, columns, rows, extra=extra)
 
 
-def means_table(sections: Sequence[Section]) -> Table:
+def means_table(sections: Sequence[Section], link: Link) -> Table:
     """Mean accuracy over seeds of every arm."""
     rows = [
-        _mean_row(section.machine, runs, arm)
+        _mean_row(section.machine, runs, arm, link)
         for section in sections
         for runs in section.pairs
         for arm in runs.arms
@@ -63,6 +69,7 @@ def means_table(sections: Sequence[Section]) -> Table:
         Column(name="interval", title="95 % CI", shown_only=True),
         Column(name="lowest_percent", title="Lowest seed %", show=words.decimal, numeric=True),
         Column(name="highest_percent", title="Highest seed %", show=words.decimal, numeric=True),
+        Column(name="records", title="Records", links=True),
     )
     note = (
         "The interval is Wilson's for the mean accuracy on these images. Every seed sees the same images, so "
@@ -102,8 +109,9 @@ def _accuracy_row(section: Section, runs: PairRuns, run: Trained, link: Link) ->
     }
 
 
-def _mean_row(machine: str, runs: PairRuns, arm: str) -> Row:
-    results = [run.result for run in runs.runs(arm).values()]
+def _mean_row(machine: str, runs: PairRuns, arm: str, link: Link) -> Row:
+    of_arm = runs.runs(arm)
+    results = [run.result for run in of_arm.values()]
     images = min(result.test_images for result in results)
     percents = [result.top1_percent for result in results]
     low, high = wilson(min(float(np.mean(percents)) / 100, 1.0) * images, images)
@@ -119,6 +127,7 @@ def _mean_row(machine: str, runs: PairRuns, arm: str) -> Row:
         "lowest_percent": min(percents),
         "highest_percent": max(percents),
         "test_images": images,
+        "records": tuple((str(seed), link(run.stored)) for seed, run in [*of_arm.items()][:MOST_LINKED]),
     }
 
 

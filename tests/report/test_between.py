@@ -83,6 +83,22 @@ def test_accuracy_is_compared_seed_by_seed_and_image_by_image(world, other):
     assert "11.00 % of the images are answered otherwise" in said
 
 
+def test_the_table_corrects_for_its_rows_as_the_sentences_do(world, other):
+    gains = {"baseline": (3.0, 4.0, 5.5), "swat": (-9.0, 7.0, 1.0), "tokenization": (3.0, -2.0, -1.5)}
+    for arm, of_arm in gains.items():
+        for seed, gain in enumerate(of_arm):
+            world.train(arm=arm, seed=seed, percent=50.0)
+            other.train(arm=arm, seed=seed, percent=50.0 + gain)
+    found = between(world, other)
+    (alone,) = (item.accuracy.seeds for item in found.accuracy if item.arm == "baseline")
+    assert alone.decided
+    (row,) = (row for row in table(found, "accuracy") if row["arm"] == "baseline")
+    assert row["holm_t_p"] == pytest.approx(3 * row["t_p"])
+    assert row["seed_verdict"] == "not decided among 3 comparisons"
+    (said,) = (said for said in between_sentences(found) if said.startswith("deit_mini baseline"))
+    assert "not decided among 3 comparisons" in said
+
+
 def test_answers_that_agree_with_other_probabilities_are_not_the_same_bits(world, other):
     folder = world.train(arm="swat")
     changed = other.train(arm="swat")

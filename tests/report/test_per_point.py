@@ -17,7 +17,7 @@ def rows(table, **where):
 
 def test_cost_is_divided_by_the_points_gained(world):
     world.quickstart(seeds=(0, 1, 2))
-    table = per_point_table(world.gather())
+    table = per_point_table(world.gather(), address)
     (macs,) = rows(table, pair="deit_mini", quantity="MACs")
     assert macs["more_percent"] == pytest.approx(16.0)
     assert macs["per_point_percent"] == pytest.approx(16.0 / macs["points"])
@@ -29,12 +29,23 @@ def test_cost_is_divided_by_the_points_gained(world):
     assert equal["verdict"] == "cost not distinguishable"
 
 
+def test_a_price_leads_to_the_runs_and_to_the_measurement_that_it_rests_on(world):
+    folders = {
+        f"{arm} {seed}": world.train(arm=arm, seed=seed, percent=percent + seed).name
+        for seed in (0, 1)
+        for arm, percent in (("baseline", 50.0), ("swat", 55.0))
+    }
+    folders["cost"] = world.cost().name
+    for row in rows(per_point_table(world.gather(), address)):
+        assert dict(row["records"]) == folders
+
+
 def test_a_gain_that_is_not_decided_divides_nothing(world):
     for seed, gain in enumerate((6.0, -5.0, 1.0)):
         world.train(arm="baseline", seed=seed, percent=50.0)
         world.train(arm="swat", seed=seed, percent=50.0 + gain)
     world.cost()
-    for row in rows(per_point_table(world.gather())):
+    for row in rows(per_point_table(world.gather(), address)):
         assert (row["per_point_percent"], row["interval"], row["verdict"]) == (None, "–", "gain not decided")
 
 
@@ -43,13 +54,13 @@ def test_a_loss_has_no_price(world):
         world.train(arm="baseline", seed=seed, percent=50.0)
         world.train(arm="swat", seed=seed, percent=40.0 + seed / 2)
     world.cost()
-    for row in rows(per_point_table(world.gather())):
+    for row in rows(per_point_table(world.gather(), address)):
         assert (row["per_point_percent"], row["verdict"]) == (None, "no gain")
 
 
 def test_published_gains_are_marked_and_have_no_range(world):
     world.cost("swin_t", slowdown=1.3)
-    (macs,) = rows(per_point_table(world.gather()), quantity="MACs")
+    (macs,) = rows(per_point_table(world.gather(), address), quantity="MACs")
     assert (macs["points"], macs["source"]) == (pytest.approx(0.4), "published")
     assert (macs["verdict"], macs["interval"]) == ("published gain", "–")
 

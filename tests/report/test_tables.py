@@ -38,8 +38,10 @@ def test_accuracy_rows_and_their_interval(found):
 
 
 def test_means_take_no_comfort_from_more_seeds(found):
-    (row,) = rows(means_table(found), pair="deit_mini", arm="swat")
+    (row,) = rows(means_table(found, address), pair="deit_mini", arm="swat")
     assert (row["seeds"], row["top1_percent"], row["test_images"]) == (2, 54.25, 400)
+    assert [seed for seed, _ in row["records"]] == ["0", "1"]
+    assert all(to.startswith(f"deit_mini-swat-seed{seed}-") for seed, to in row["records"])
     interval = binomtest(217, 400).proportion_ci(method="wilson")
     assert row["low_percent"] == pytest.approx(100 * interval.low)
 
