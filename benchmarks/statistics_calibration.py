@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from statistics_images import checkpoints, crossed, one_accuracy, same_on_images
+from statistics_masks import RARE, crossed_masks, masks
 from statistics_rows import across, family, overlooked, quantile, ratio, same_across
 from statistics_tally import Study, Tally
 
@@ -66,7 +67,7 @@ class Row:
 
 def studies() -> list[Study]:
     """Every situation, by the question that it belongs to."""
-    return [*_of_images(), *_of_seeds(), *_of_both(), *_of_families(), *_of_times()]
+    return [*_of_images(), *_of_seeds(), *_of_both(), *_of_families(), *_of_times(), *_of_masks()]
 
 
 def rows(study: Study, *, runs: int, seed: int) -> Iterator[Row]:
@@ -174,6 +175,23 @@ def _of_times() -> Iterator[Study]:
             # Percentiles of a bootstrapped median miss in 4 % to 7 %, by the number of rounds.
             no_promise=frozenset({"median of paired ratios"}),
         )
+
+
+def _of_masks() -> Iterator[Study]:
+    for seeds, images, gain in ((1, 100, 0.0), (1, 400, 0.0), (3, 200, 0.03)):
+        simulate = partial(masks, seeds=seeds, images=images, gain=gain)
+        setting = f"masks of {_seeds(seeds)}, {images} images, {'equal' if not gain else '3 points apart'}"
+        yield Study(setting=setting, simulate=simulate)
+    for images in (200, 400):
+        simulate = partial(masks, seeds=1, images=images, present=RARE)
+        yield Study(setting=f"masks of 1 seed, {images} images, rare classes", simulate=simulate)
+    for seeds, seed_sd in ((2, 0.02), (3, 0.0), (3, 0.02), (5, 0.02), (10, 0.02)):
+        simulate = partial(crossed_masks, seeds=seeds, images=300, seed_sd=seed_sd)
+        yield Study(
+            setting=f"masks of {_seeds(seeds)}, 300 images, seeds vary by {seed_sd:g}", simulate=simulate
+        )
+    simulate = partial(crossed_masks, seeds=3, images=300, seed_sd=0.02, present=RARE)
+    yield Study(setting="masks of 3 seeds, 300 images, rare classes", simulate=simulate)
 
 
 def _seeds(number: int) -> str:

@@ -4,15 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from swatbench.errors import SuiteError
+from swatbench.backbones import backbones_of
+from swatbench.errors import CheckpointError, StoreError, SuiteError
 from swatbench.job import Job, now
 from swatbench.spec.catalog import PAIRS
 from swatbench.spec.cells import ELSEWHERE, CostCell, EvaluateCell, Machine, NamedWeights, TrainCell
 from swatbench.spec.estimate import forward_macs
 from swatbench.spec.execution import Execution
 from swatbench.spec.expand import expand, named_cells
-from swatbench.spec.suite import SINGLE, ProfileSuite, Suite
-from swatbench.store.asked import write_asked
+from swatbench.spec.paired import SINGLE
+from swatbench.spec.suite import ProfileSuite, Suite
+from swatbench.store.asked import read_asked, write_asked
 from swatbench.store.files import RECORD, cell_folder, finished_record
 from swatbench.store.provenance import environment, usable_cores
 from swatbench.store.record import Environment
@@ -73,9 +75,25 @@ def make_agenda(
 
     Raises:
         SuiteError: The machine's processes cannot share a batch.
+        CheckpointError: Weights that a backbone begins with are missing, and training is asked for.
+        StoreError: The suite that has them has no results, likewise.
     """
     here = environment(machine.accelerator)
-    cells = expand(suite, machine, cores=usable_cores())
+    folder = results / suite.name / here.machine
+    try:
+        backbones = (
+            backbones_of(suite, results=results, machine=here.machine) if isinstance(suite, Suite) else {}
+        )
+    except (CheckpointError, StoreError):
+        if named is None:
+            raise
+        # Trained weights are tested without those that they began with; which cells those are is then open.
+        backbones, cells, names = {}, (), _asked_before(folder)
+    else:
+        starting = {model: file.sha256 for model, file in backbones.items()}
+        cells = expand(suite, machine, cores=usable_cores(), backbones=starting)
+        names = tuple(cell.id for cell in cells)
+    starts = {file.sha256: str(file.path) for file in backbones.values()}
     if named is None:
         asked = cells
     elif isinstance(suite, Suite):
@@ -93,19 +111,25 @@ def make_agenda(
             environment=here,
             execution=suite.execution,
             workers=machine.workers,
-            weights=_source(cell, folders, weights),
+            weights=_source(cell, folders, weights, starts),
             trace=trace,
         )
         for cell in asked
     )
     return Agenda(
         suite=suite,
-        folder=results / suite.name / here.machine,
+        folder=folder,
         environment=here,
         jobs=jobs,
-        cells=tuple(cell.id for cell in cells),
+        cells=names,
         named=() if named is None else tuple(cell.id for cell in asked),
     )
+
+
+def _asked_before(folder: Path) -> tuple[str, ...]:
+    """Names of the suite's cells as an earlier run left them."""
+    before = read_asked(folder)
+    return before.cells if before else ()
 
 
 def single_jobs(
@@ -173,9 +197,14 @@ def _has_weights(job: Job, cell: EvaluateCell) -> bool:
 
 
 def _source(
-    cell: TrainCell | EvaluateCell | CostCell, folders: Mapping[str, Path], weights: str | None
+    cell: TrainCell | EvaluateCell | CostCell,
+    folders: Mapping[str, Path],
+    weights: str | None,
+    starts: Mapping[str, str],
 ) -> str | None:
-    """Where the weights of an evaluate cell are: named by the user, or in the folder of a training run."""
+    """Where the weights are that an evaluate cell tests, or a train cell's backbone begins with."""
+    if isinstance(cell, TrainCell) and cell.backbone is not None:
+        return starts[cell.backbone]
     if not isinstance(cell, EvaluateCell):
         return None
     return weights if weights is not None else str(folders[cell.weights])

@@ -13,7 +13,7 @@ from rich.table import Column, Table
 
 from swatbench.progress import Progress as Training
 from swatbench.spec.cells import CostCell, EvaluateCell, TrainCell
-from swatbench.store.record import Environment, Record
+from swatbench.store.record import Environment, Evaluated, Record, TrainResult
 
 Cell = TrainCell | EvaluateCell | CostCell
 
@@ -40,9 +40,9 @@ def outcome_words(record: Record) -> str:
     if record.failure is not None:
         return f"failed: {record.failure.message}"
     if record.train is not None:
-        return f"top-1 {record.train.top1_percent:.1f} % in {record.duration_s:.0f} s"
+        return f"{_score_words(record.train)} in {record.duration_s:.0f} s"
     if record.evaluation is not None:
-        return f"top-1 {record.evaluation.evaluated[0].top1_percent:.1f} % in {record.duration_s:.0f} s"
+        return f"{_score_words(record.evaluation.evaluated[0])} in {record.duration_s:.0f} s"
     return f"measured in {record.duration_s:.0f} s"
 
 
@@ -216,6 +216,10 @@ class Bars(Quiet):
         if self._whole is not None:
             self._bars.advance(self._whole)
         self._bars.refresh()
+
+
+def _score_words(found: TrainResult | Evaluated) -> str:
+    return f"{'top-1' if found.miou_percent is None else 'mIoU'} {found.score_percent:.1f} %"
 
 
 def _progress_words(progress: Training) -> str:

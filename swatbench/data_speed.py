@@ -11,10 +11,9 @@ from itertools import count, repeat
 
 import torch
 
-from swatbench.cell.machine import builder, device_of, prepare, resolve, workers_of
-from swatbench.data.files import FileDataset
-from swatbench.data.images import Dataset
-from swatbench.data.loading import make_train_batches
+from swatbench.cell.batches import AnyDataset, train_batches
+from swatbench.cell.machine import device_of, lies_in_memory, prepare, resolve, workers_of
+from swatbench.cell.model import builder, objective_of
 from swatbench.data.sources import load_dataset
 from swatbench.errors import MachineError
 from swatbench.measure.calls import random_images
@@ -88,7 +87,7 @@ def measure_data_speed(
     """
     dataset = load_dataset(suite.data)
     machine = resolve(suite, ALONE, dataset=dataset)
-    machine = _as_one_of_all(suite, machine, in_memory=isinstance(dataset, Dataset))
+    machine = _as_one_of_all(suite, machine, in_memory=lies_in_memory(dataset))
     prepare(suite.execution.threads, deterministic=suite.execution.deterministic, tf32=machine.speed.tf32)
     return tuple(_measure(suite, machine, dataset, pair, seconds, on_stage) for pair in suite.pairs)
 
@@ -116,9 +115,12 @@ def training_step(cell: TrainCell, *, num_classes: int) -> Callable[[], object]:
         SuiteError: The recipe's optimizer cannot be used.
     """
     stepper = _stepper(cell, num_classes)
-    side, b = cell.pair["img_size"], cell.micro_batch_size
+    side = cell.segmentation.crop_size if cell.segmentation else cell.pair["img_size"]
+    b = cell.micro_batch_size
     images = random_images((b, 3, side, side), stepper.device.type)
     labels = torch.arange(b, device=stepper.device) % num_classes
+    if cell.segmentation:
+        labels = labels[:, None, None].expand(b, side, side).contiguous()
     micro_batches = [(images, labels)] * (cell.recipe.batch_size // b)
     stepper.task.train()
 
@@ -130,12 +132,11 @@ def training_step(cell: TrainCell, *, num_classes: int) -> Callable[[], object]:
 
 
 def _stepper(cell: TrainCell, num_classes: int) -> Stepper:
-    fused = cell.resolution.fused_attention
-    build = builder(cell.pair, cell.parts, num_classes=num_classes, seed=cell.seed, fused_attention=fused)
     return make_stepper(
-        build(),
+        builder(cell, num_classes=num_classes, seed=cell.seed)(),
         cell.recipe,
         cell.speed,
+        objective=objective_of(cell, num_classes=num_classes),
         seed=cell.seed,
         device=device_of(cell.resolution, ALONE),
         precision=cell.resolution.precision,
@@ -146,7 +147,7 @@ def _stepper(cell: TrainCell, num_classes: int) -> Stepper:
 def _measure(
     suite: Suite,
     machine: Machine,
-    dataset: Dataset | FileDataset,
+    dataset: AnyDataset,
     pair: str,
     seconds: float,
     on_stage: Callable[[str], object],
@@ -168,20 +169,10 @@ def _measure(
     )
 
 
-def _loading(
-    suite: Suite, machine: Machine, dataset: Dataset | FileDataset, cell: TrainCell
-) -> Iterator[int]:
+def _loading(suite: Suite, machine: Machine, dataset: AnyDataset, cell: TrainCell) -> Iterator[int]:
     device = device_of(cell.resolution, ALONE)
-    batches = make_train_batches(
-        dataset,
-        recipe=cell.recipe,
-        img_size=cell.pair["img_size"],
-        micro_batch_size=cell.micro_batch_size,
-        seed=cell.seed,
-        device=device,
-        world=ALONE,
-        workers=machine.workers,
-        stall_s=suite.execution.stall_s,
+    batches = train_batches(
+        cell, dataset, world=ALONE, workers=machine.workers, stall_s=suite.execution.stall_s
     )
     for epoch in count():
         for images, _ in batches(epoch):

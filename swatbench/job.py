@@ -26,7 +26,7 @@ class Job:
         trace: Folder that a cost cell leaves traces in; None for none.
         places: Name of a model, as a cost cell has it → folder that it is in; no part of a record.
         weights: Where an evaluate cell's weights are: the folder of the training run, a file, or what timm
-            knows them by.
+            knows them by. Of a train cell, the file that a segmenter's backbone begins with.
     """
 
     suite: str

@@ -24,6 +24,8 @@ REPORTED = {
     "Holm, any of the family",
     "quantile by order statistics",
     "ratio called different",
+    "bootstrap over images, mIoU",
+    "seeds × images, mIoU",
 }
 
 
@@ -84,6 +86,18 @@ def test_simulated_answers_are_as_accurate_as_is_said(benchmark):
     assert images.accuracy(-0.6) == pytest.approx(norm.cdf(-0.6 / np.sqrt(4 + 0.36 + 1)))
     assert images.accuracy(images.level_for(0.7)) == pytest.approx(0.7)
     assert (reference != arm).mean() == pytest.approx(0.235, abs=0.02)
+
+
+@pytest.mark.parametrize("present", ["COMMON", "RARE"])
+def test_simulated_pixels_have_the_mean_iou_that_is_said(benchmark, present):
+    masks = benchmark("statistics_masks")
+    shares = getattr(masks, present)
+    both = masks.pixels(np.random.default_rng(0), np.zeros(1), np.full(1, 0.03), 50_000, shares)
+    for counts, level in zip(both, (0.0, 0.03), strict=True):
+        found, whole = counts.intersection.sum(axis=1), counts.union.sum(axis=1)
+        assert (found / whole).mean() == pytest.approx(masks.mean_iou(level, present=shares), abs=0.004)
+        assert counts.predicted.sum() == counts.labelled.sum()
+    assert masks.mean_iou(0.0, 0.02) == pytest.approx(masks.mean_iou(0.0), abs=1e-3)
 
 
 def test_the_alternatives_are_what_they_are_called(benchmark):

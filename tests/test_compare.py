@@ -18,6 +18,8 @@ def stores(tmp_path_factory):
     new.quickstart(seeds=(0, 1))
     new.fail("swin_mini", message="loss \x1b[31m[bold]<nan>\nand more")
     World(results=folder / "old" / "results", suite="gated").cost(training=False)
+    for side in ("old", "new"):
+        World(results=folder / side / "results", suite="masks").segmented(seeds=(0, 1))
     second = World(results=folder / "old" / "results", suite="two")
     second.train()
     World(results=folder / "old" / "results", suite="two", machine="other-cpu").train(recipe={"epochs": 9})
@@ -33,6 +35,8 @@ def ended(stores):
             "words": ["compare", "old/results/toy", "new/results/toy/some-cpu-2-cores"],
             "json": ["compare", "old/results/toy", "new/results/toy", "--json"],
             "written": ["compare", "old/results/toy", "new/results/toy", "--output", "out"],
+            "masks": ["compare", "old/results/masks", "new/results/masks"],
+            "gained": ["report", "masks", "--results", "old/results", "--gate", "min_gain_points=1"],
             "nothing": ["compare", "old/results/toy", "old/results/two/other-cpu"],
             "missing": ["compare", "old/results/toy", "newer/results/toy"],
             "root": ["compare", "old/results", "new/results/toy"],
@@ -52,7 +56,7 @@ def ended(stores):
     ("name", "code", "words"),
     [
         ("missing", 6, "There is no such folder"),
-        ("root", 6, "Its suites: old/results/gated, old/results/toy, old/results/two"),
+        ("root", 6, "Its suites: old/results/gated, old/results/masks, old/results/toy, old/results/two"),
         ("same", 2, "both sides are the same folder"),
         ("several", 2, "old/results/two/other-cpu, old/results/two/some-cpu-2-cores"),
         ("misspelt", 2, "Did you mean max_latency_ratio"),
@@ -128,3 +132,13 @@ def test_a_comparison_loads_no_torch_and_draws_nothing(stores):
         [sys.executable, "-c", program], cwd=stores, capture_output=True, text=True, check=False, timeout=120
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_segmenters_are_compared_and_gated_by_miou(ended):
+    told = ended["masks"]
+    assert (told.code, told.errors) == (0, "")
+    assert "swin_mini swat: same predictions to the last bit, 2 seeds, 40 test images" in told.out
+    assert "A, mIoU %" in told.out
+    assert "top-1" not in told.out
+    assert "points mIoU (95 % CI" in ended["gained"].out
+    assert ended["gained"].code == 0

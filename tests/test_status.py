@@ -231,6 +231,17 @@ def test_a_row_names_cells_as_a_suite_does() -> None:
     ]
 
 
+def test_segmenters_are_told_by_their_mean_iou(folder: Folder) -> None:
+    trained, tested = (folder.cell(name) for name in ("a-swat-seed0", "a-swat-seed0-on-v2"))
+    folder.ask()
+    folder.record(trained, duration_s=20.0, train={"top1_percent": None, "miou_percent": 44.5})
+    folder.record(tested, duration_s=3.0, evaluation={"evaluated": [{"miou_percent": 43.0}]})
+    status = folder.look()
+    assert [(cell.top1_percent, cell.miou_percent) for cell in status.cells] == [(None, 44.5), (None, 43.0)]
+    head, first, _ = (line.split() for line in status.table().splitlines())
+    assert (head[4], first[4:6]) == ("mIoU", ["44.5", "%"])
+
+
 def test_two_thousand_cells_are_told_in_under_a_second(folder: Folder) -> None:
     names = [folder.cell(f"deit_mini-swat-seed{seed}") for seed in range(2_000)]
     folder.ask(jobs=4)

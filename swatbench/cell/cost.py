@@ -9,13 +9,16 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from swatbench.cell.machine import builder, prepare
+from swatbench.cell.machine import prepare
 from swatbench.job import Job
 from swatbench.measure.condition import Condition
 from swatbench.measure.cost import measure_pair
 from swatbench.measure.passes import Bench
+from swatbench.models.build import build_model
 from swatbench.models.named import build_named
+from swatbench.models.segmenter import build_segmenter
 from swatbench.processes import Say
+from swatbench.spec.catalog import find_model, parts_of
 from swatbench.spec.cells import CostCell
 from swatbench.stats.quantiles import quantile_interval
 from swatbench.store.cost import TWIN
@@ -87,6 +90,7 @@ def _condition(cell: CostCell) -> Condition:
         mode=cell.mode,
         layout=cell.layout,
         threads=cell.threads,
+        auxiliary_weight=cell.segmentation.auxiliary_weight if cell.segmentation else None,
     )
 
 
@@ -107,7 +111,13 @@ def _builder(cell: CostCell, arm: str, places: Mapping[str, str]) -> Callable[[]
         "seed": 0,
         "fused_attention": cell.resolution.fused_attention,
     }
+    if cell.segmentation is not None:
+        pair, parts = cell.pair, cell.arms[arm]
+        if arm in cell.models:
+            found, its_arm = find_model(cell.models[arm])
+            pair, parts = found.as_dict(), parts_of(found, its_arm)
+        return partial(build_segmenter, pair, parts, cell.segmentation, size=cell.input_size[1:], **asked)
     if arm in cell.models:
         name = cell.models[arm]
         return partial(build_named, name, input_size=cell.input_size, place=places.get(name), **asked)
-    return builder(cell.pair, cell.arms[arm], **asked)
+    return partial(build_model, cell.pair, cell.arms[arm], **asked)

@@ -2,23 +2,19 @@
 
 from typing import Any
 
-from torch import nn
-
+from swatbench.cell.batches import test_batches
 from swatbench.cell.machine import device_of, prepare
-from swatbench.cell.testing import test_batches
+from swatbench.cell.scores import Models, score
 from swatbench.cell.weights import weights_of
 from swatbench.data.files import FileDataset
 from swatbench.data.further import FurtherTest, open_test_set
-from swatbench.data.images import Dataset
 from swatbench.data.sources import load_dataset
 from swatbench.data.workers import explaining_workers
 from swatbench.job import Job
 from swatbench.processes import Say
 from swatbench.spec.catalog import PAIRS, model_name
 from swatbench.spec.cells import ELSEWHERE, EvaluateCell
-from swatbench.store.files import PREDICTIONS, PREDICTIONS_RAW, write_arrays
 from swatbench.store.record import EvaluationResult
-from swatbench.train.evaluate import Evaluation, evaluate
 from swatbench.world import World
 
 
@@ -41,39 +37,33 @@ def evaluate_weights(job: Job, cell: EvaluateCell, say: Say, world: World) -> di
     if cell.test is not None:
         assert isinstance(dataset, FileDataset), "the spec lets no other dataset have further tests"
         further = open_test_set(cell.test, dataset)
-    test = "test" if cell.test is None else cell.test.name
-    written, evaluated, params = {}, [], 0
-    files = iter((PREDICTIONS, PREDICTIONS_RAW))
-    for weights, model in weights_of(job, cell, num_classes=len(dataset.classes)):
-        say(("stage", f"testing {weights} weights on {test}"))
-        params = sum(value.numel() for value in model.parameters())
-        score = _score(job, cell, model.to(device_of(cell.resolution, world)), dataset, further, world)
-        file = next(files)
-        if world.first:
-            written[file] = write_arrays(job.folder, file, score.predictions)
-        evaluated.append(score.record(weights, file))
-    result = EvaluationResult(test=test, model=_title(cell), params=params, evaluated=tuple(evaluated))
-    return {"evaluation": result, "files": written}
-
-
-def _score(
-    job: Job,
-    cell: EvaluateCell,
-    model: nn.Module,
-    dataset: Dataset | FileDataset,
-    further: FurtherTest | None,
-    world: World,
-) -> Evaluation:
-    return evaluate(
-        model,
-        test_batches(job, cell, dataset.test if further is None else further.files, dataset, world),
-        device=device_of(cell.resolution, world),
-        precision=cell.resolution.precision,
+    batches = test_batches(
+        cell,
+        dataset,
+        split=further.files if further else None,
         world=world,
-        num_classes=len(dataset.classes),
-        allowed=further.allowed if further else None,
-        real=further.real if further else None,
+        workers=job.workers,
+        stall_s=job.execution.stall_s,
     )
+    test = "test" if cell.test is None else cell.test.name
+    device = device_of(cell.resolution, world)
+    models: Models = {
+        weights: model.to(device)
+        for weights, model in weights_of(job, cell, num_classes=len(dataset.classes))
+    }
+    say(("stage", f"testing {' and '.join(models)} weights on {test}"))
+    scores = score(cell, models, batches, dataset, world, **_asked(further))
+    result = EvaluationResult(
+        test=test,
+        model=_title(cell),
+        params=sum(value.numel() for value in next(iter(models.values())).parameters()),
+        evaluated=scores.evaluated,
+    )
+    return {"evaluation": result, "files": scores.write(job) if world.first else {}}
+
+
+def _asked(further: FurtherTest | None) -> dict[str, Any]:
+    return {} if further is None else {"allowed": further.allowed, "real": further.real}
 
 
 def _title(cell: EvaluateCell) -> str:

@@ -1,20 +1,16 @@
 """What a machine decides about a suite before anything is trained, and how it is set up for a cell."""
 
 import os
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any
 
 import torch
-from torch import nn
 
 from swatbench.data.files import FileDataset
 from swatbench.data.further import open_test_set
 from swatbench.data.images import Dataset
+from swatbench.data.masks import MaskDataset, MemoryMasks
 from swatbench.data.sources import load_dataset
 from swatbench.data.transforms import check_augmentation
 from swatbench.measure.machine import require_modes, resolve_device, resolve_precision, resolve_switches
-from swatbench.models.build import build_model
 from swatbench.precision import set_tf32
 from swatbench.spec.cells import Machine, Resolution
 from swatbench.spec.cost import Cost
@@ -30,7 +26,7 @@ MOST_WORKERS = 16
 
 
 def resolve(
-    suite: Suite | ProfileSuite, world: World, *, dataset: Dataset | FileDataset | None = None
+    suite: Suite | ProfileSuite, world: World, *, dataset: Dataset | FileDataset | MaskDataset | None = None
 ) -> Machine:
     """Decide what the suite leaves to the machine, and look at everything that training would fail on.
 
@@ -61,7 +57,7 @@ def resolve(
             "resolution": decided.resolution.model_copy(update={"data_digest": dataset.digest}),
             "num_classes": len(dataset.classes),
             "processes": world.size,
-            "workers": workers_of(suite, _beside(suite, world), in_memory=isinstance(dataset, Dataset)),
+            "workers": workers_of(suite, _beside(suite, world), in_memory=lies_in_memory(dataset)),
         }
     )
 
@@ -116,13 +112,10 @@ def device_of(resolution: Resolution, world: World) -> torch.device:
     return torch.device("cpu")
 
 
-def builder(
-    pair: Mapping[str, Any], parts: tuple[str, ...], *, num_classes: int, seed: int, fused_attention: bool
-) -> Callable[[], nn.Module]:
-    """What builds an arm of a pair (see `build_model`)."""
-    return partial(
-        build_model, pair, parts, num_classes=num_classes, seed=seed, fused_attention=fused_attention
-    )
+def lies_in_memory(dataset: Dataset | FileDataset | MaskDataset) -> bool:
+    """Whether the images of a dataset lie decoded in memory from the start."""
+    split = dataset.train.pairs if isinstance(dataset, MaskDataset) else dataset
+    return isinstance(split, Dataset | MemoryMasks)
 
 
 def workers_of(suite: Suite, beside: int, *, in_memory: bool) -> int:

@@ -6,9 +6,12 @@ from typing import Any
 from swatbench.cell.machine import resolve_cost
 from swatbench.errors import ModelError
 from swatbench.models.named import NamedModel, find_named
+from swatbench.spec.catalog import PAIRS, find_model, parts_of
 from swatbench.spec.cells import CostCell, Machine
 from swatbench.spec.expand import cost_cells
 from swatbench.spec.request import ProfileRequest
+from swatbench.spec.segmentation import Segmentation
+from swatbench.spec.sources import SOURCES
 from swatbench.store.cost import TWIN
 from swatbench.store.provenance import usable_cores
 
@@ -31,9 +34,8 @@ def cells_of(request: ProfileRequest) -> tuple[Machine, tuple[CostCell, ...], Ma
         ModelError: A model is unknown or does not fit what is asked, or two differ in what they are made for.
         MachineError: The device is not here, or the Hub cannot be reached.
     """
-    models = tuple(
-        find_named(name, size=request.size, num_classes=request.num_classes) for name in request.models
-    )
+    find = _find if request.segmentation is None else _find_backbone
+    models = tuple(find(name, request) for name in request.models)
     _require_alike(
         models,
         "images of",
@@ -57,8 +59,47 @@ def cells_of(request: ProfileRequest) -> tuple[Machine, tuple[CostCell, ...], Ma
         cores=usable_cores(),
         input_size=models[0].input_size,
         models=names,
+        segmentation=_segmentation(models, request.segmentation),
     )
     return machine, cells, places
+
+
+def _find(name: str, request: ProfileRequest) -> NamedModel:
+    return find_named(name, size=request.size, num_classes=request.num_classes)
+
+
+def _find_backbone(name: str, request: ProfileRequest) -> NamedModel:
+    """A model of the catalogue, for the head that a segmenter has."""
+    assert request.segmentation is not None
+    pair, arm = find_model(name)
+    side = request.segmentation.crop_size
+    input_size = (3, *(request.size or (side, side)))
+    return NamedModel(
+        name=name,
+        place=None,
+        pair=pair.as_dict(),
+        arm=arm,
+        parts=parts_of(pair, arm),
+        catalogued=True,
+        own_size=input_size,
+        input_size=input_size,
+        num_classes=request.num_classes or SOURCES["ade20k"].num_classes,
+    )
+
+
+def _segmentation(models: tuple[NamedModel, ...], asked: Segmentation | None) -> Segmentation | None:
+    """How all of the models segment, with nothing left open."""
+    if asked is None:
+        return None
+    decided = [asked.of(PAIRS[one.pair["name"]]) for one in models]
+    for model, own in zip(models, decided, strict=True):
+        if own.head != decided[0].head:
+            raise ModelError(
+                f"{models[0].name} takes the head {decided[0].head}, and {model.name} {own.head}.",
+                fix="Compare models of one family, or two with stages.",
+            )
+    # How they are tested is no part of what they cost.
+    return decided[0].model_copy(update={"tests": asked.tests})
 
 
 def _counted(number: int, unit: str, plural: str = "s") -> str:

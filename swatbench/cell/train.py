@@ -2,17 +2,18 @@
 
 import hashlib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from safetensors.torch import save
 from torch import nn
 
-from swatbench.cell.machine import builder, device_of, prepare
-from swatbench.cell.testing import test_batches
+from swatbench.backbones import AVERAGE, WEIGHTS
+from swatbench.cell.backbone import begin_with
+from swatbench.cell.batches import AnyDataset, test_batches, train_batches
+from swatbench.cell.machine import device_of, prepare
+from swatbench.cell.model import builder, objective_of
+from swatbench.cell.scores import Models, Scores, score
 from swatbench.cell.watch import watched
-from swatbench.data.files import FileDataset
-from swatbench.data.images import Dataset
-from swatbench.data.loading import make_train_batches
 from swatbench.data.sources import load_dataset
 from swatbench.data.workers import explaining_workers
 from swatbench.errors import DataError
@@ -21,21 +22,15 @@ from swatbench.models.digests import initial_digests
 from swatbench.processes import Say
 from swatbench.spec.cells import TrainCell
 from swatbench.store.atomic import write_bytes_atomic
-from swatbench.store.files import CURVE, PREDICTIONS, PREDICTIONS_RAW, write_arrays
-from swatbench.store.record import Evaluated, TrainResult
+from swatbench.store.files import CURVE
+from swatbench.store.record import TrainResult
 from swatbench.store.rows import write_rows
-from swatbench.train.batches import TestBatches, TrainBatches
-from swatbench.train.evaluate import Evaluation, evaluate
 from swatbench.train.loop import FitResult, fit
 from swatbench.train.retention import Retention
 from swatbench.world import World
 
 CHECKPOINTS = "checkpoints"
 """Folder of the states of a run; of a finished cell those that the suite keeps."""
-Scores = dict[Literal["ema", "raw"], Evaluation]
-"""What each kind of weights gives; the first are those that the record speaks of."""
-WEIGHTS, AVERAGE = "weights.safetensors", "weights-ema.safetensors"
-"""The trained weights and their moving average; kept beside the record, but no part of it."""
 
 
 @explaining_workers()
@@ -54,23 +49,19 @@ def train(job: Job, cell: TrainCell, say: Say, world: World) -> dict[str, Any]:
     prepare(cell.threads, deterministic=cell.deterministic, tf32=cell.speed.tf32)
     dataset = _dataset(cell)
     num_classes = len(dataset.classes)
-    model = builder(
-        _with_drop_path(cell),
-        cell.parts,
-        num_classes=num_classes,
-        seed=cell.seed,
-        fused_attention=cell.resolution.fused_attention,
-    )()
+    model = builder(cell, num_classes=num_classes, seed=cell.seed)()
+    begin_with(job, cell, model, say)
     initial = initial_digests(model)
-    test = test_batches(job, cell, dataset.test, dataset, world)
+    loading: dict[str, Any] = {"world": world, "workers": job.workers, "stall_s": job.execution.stall_s}
+    test = test_batches(cell, dataset, split=None, **loading)
     with watched(job, say, world) as listener:
         trained = fit(
             model,
-            _train_batches(job, cell, dataset, world),
+            train_batches(cell, dataset, **loading),
             test=test,
             recipe=cell.recipe,
             speed=cell.speed,
-            num_classes=num_classes,
+            objective=objective_of(cell, num_classes=num_classes),
             seed=cell.seed,
             device=device_of(cell.resolution, world),
             precision=cell.resolution.precision,
@@ -80,11 +71,10 @@ def train(job: Job, cell: TrainCell, say: Say, world: World) -> dict[str, Any]:
             listener=listener,
             world=world,
         )
-    scores = _scores(cell, model, trained, test, num_classes, world)
-    written, evaluated = _write(job, model, trained, scores) if world.first else ({}, ())
-    result = _train_result(
-        cell, model, initial, trained, scores, evaluated, classes=dataset.classes, world=world
-    )
+    models: Models = {"raw": model} if trained.average is None else {"ema": trained.average, "raw": model}
+    scores = score(cell, models, test, dataset, world)
+    written = _write(job, models, trained, scores) if world.first else {}
+    result = _result(cell, model, initial, trained, scores, classes=dataset.classes, world=world)
     return {"train": result, "files": written, "resumed": trained.resumed}
 
 
@@ -96,7 +86,7 @@ def retention_of(job: Job) -> Retention:
     )
 
 
-def _dataset(cell: TrainCell) -> Dataset | FileDataset:
+def _dataset(cell: TrainCell) -> AnyDataset:
     dataset = load_dataset(cell.data)
     if dataset.digest != cell.resolution.data_digest:
         raise DataError(
@@ -105,89 +95,29 @@ def _dataset(cell: TrainCell) -> Dataset | FileDataset:
     return dataset
 
 
-def _with_drop_path(cell: TrainCell) -> dict[str, Any]:
-    """The pair's row with the recipe's rate of dropped paths, where it states one."""
-    if cell.recipe.drop_path_rate is None:
-        return cell.pair
-    return {
-        **cell.pair,
-        "timm_kwargs": {**cell.pair["timm_kwargs"], "drop_path_rate": cell.recipe.drop_path_rate},
-    }
-
-
-def _train_batches(job: Job, cell: TrainCell, dataset: Dataset | FileDataset, world: World) -> TrainBatches:
-    return make_train_batches(
-        dataset,
-        recipe=cell.recipe,
-        img_size=cell.pair["img_size"],
-        micro_batch_size=cell.micro_batch_size,
-        seed=cell.seed,
-        device=device_of(cell.resolution, world),
-        world=world,
-        workers=job.workers,
-        stall_s=job.execution.stall_s,
-    )
-
-
-def _scores(
-    cell: TrainCell, model: nn.Module, trained: FitResult, test: TestBatches, num_classes: int, world: World
-) -> Scores:
-    """What each kind of weights gives on the test split; the first are those that the record speaks of."""
-    models: dict[Literal["ema", "raw"], nn.Module | None] = {"ema": trained.average, "raw": model}
-    return {
-        weights: evaluate(
-            one,
-            test,
-            device=device_of(cell.resolution, world),
-            precision=cell.resolution.precision,
-            world=world,
-            num_classes=num_classes,
-        )
-        for weights, one in models.items()
-        if one is not None
-    }
-
-
-def _write(
-    job: Job, model: nn.Module, trained: FitResult, scores: Scores
-) -> tuple[dict[str, str], tuple[Evaluated, ...]]:
-    """Write the files of a finished run; return their digests, and what the record says of each test."""
-    _save(job.folder / WEIGHTS, model)
-    if trained.average is not None:
-        _save(job.folder / AVERAGE, trained.average)
-    written, evaluated = {CURVE: write_rows(job.folder, CURVE, trained.curve)}, []
-    for (weights, score), file in zip(scores.items(), (PREDICTIONS, PREDICTIONS_RAW), strict=False):
-        written[file] = write_arrays(job.folder, file, score.predictions)
-        evaluated.append(score.record(weights, file))
-    return written, tuple(evaluated)
+def _write(job: Job, models: Models, trained: FitResult, scores: Scores) -> dict[str, str]:
+    """Write the files of a finished run; return their digests."""
+    for weights, model in models.items():
+        _save(job.folder / (AVERAGE if weights == "ema" else WEIGHTS), model)
+    return {CURVE: write_rows(job.folder, CURVE, trained.curve), **scores.write(job)}
 
 
 def _save(path: Path, model: nn.Module) -> None:
     write_bytes_atomic(path, save({name: value.contiguous() for name, value in model.state_dict().items()}))
 
 
-def _train_result(
+def _result(
     cell: TrainCell,
     model: nn.Module,
     initial: dict[str, str],
     trained: FitResult,
     scores: Scores,
-    evaluated: tuple[Evaluated, ...],
     *,
     classes: tuple[str, ...],
     world: World,
 ) -> TrainResult:
-    weights, score = next(iter(scores.items()))
-    assert score.top5_percent is not None
-    assert score.loss is not None
     return TrainResult(
-        weights=weights,
         params=sum(value.numel() for value in model.parameters()),
-        test_images=score.images,
-        correct=score.correct,
-        top1_percent=score.top1_percent,
-        top5_percent=score.top5_percent,
-        test_loss=score.loss,
         train_s=trained.train_s,
         data_s=trained.data_s,
         processes=world.size,
@@ -197,5 +127,6 @@ def _train_result(
         shared_init_sha256=initial,
         recipe_sha256=hashlib.sha256(cell.recipe.model_dump_json().encode()).hexdigest(),
         classes=classes,
-        evaluated=evaluated,
+        evaluated=scores.evaluated,
+        **scores.fields,
     )

@@ -11,8 +11,8 @@ from safetensors import SafetensorError
 from timm.models import get_pretrained_cfg, load_model_config_from_hf, load_state_dict
 from torch import nn
 
-from swatbench.cell.machine import builder
-from swatbench.cell.train import AVERAGE, WEIGHTS
+from swatbench.backbones import AVERAGE, WEIGHTS
+from swatbench.cell.model import builder
 from swatbench.errors import CheckpointError, MachineError, ModelError, first_line
 from swatbench.job import Job
 from swatbench.spec.catalog import find_model, parts_of, suggest
@@ -25,7 +25,7 @@ INTERPOLATIONS = ("bilinear", "bicubic")
 HUB = ("hf-hub:", "hf_hub:")
 
 # What timm, torch, safetensors and the Hub's client raise where weights are missing or of another model.
-_UNUSABLE = (
+UNUSABLE = (
     OSError,
     RuntimeError,
     ValueError,
@@ -82,23 +82,17 @@ def weights_of(
 
 
 def _built(cell: EvaluateCell, file: Path, num_classes: int) -> nn.Module:
-    model = builder(
-        cell.pair,
-        cell.parts,
-        num_classes=num_classes,
-        seed=0,
-        fused_attention=cell.resolution.fused_attention,
-    )()
+    model = builder(cell, num_classes=num_classes, seed=0)()
     try:
         # Nothing but tensors is read: a pickle that would run code is refused.
         model.load_state_dict(load_state_dict(str(file), use_ema=False, weights_only=True))
     except FileNotFoundError as error:
         fix = "Train the cell again: delete its record.json and run the suite."
         raise CheckpointError("The weights are not there.", where=str(file), fix=fix) from error
-    except _UNUSABLE as error:
+    except UNUSABLE as error:
         raise CheckpointError(
             f"These are no weights of {cell.arm} {cell.pair['name']} with {num_classes} classes: "
-            f"{_reason(error)}.",
+            f"{reason(error)}.",
             where=str(file),
         ) from error
     return model
@@ -107,9 +101,9 @@ def _built(cell: EvaluateCell, file: Path, num_classes: int) -> nn.Module:
 def _fetched(name: str, num_classes: int) -> nn.Module:
     try:
         model: nn.Module = timm.create_model(name, pretrained=True)
-    except _UNUSABLE as error:
+    except UNUSABLE as error:
         raise MachineError(
-            f"timm cannot fetch the weights of {name!r}: {_reason(error)}.",
+            f"timm cannot fetch the weights of {name!r}: {reason(error)}.",
             fix="Fetch them where there is a network, and name the file, with --model.",
         ) from error
     has = int(getattr(model, "num_classes", 0))
@@ -169,9 +163,9 @@ def _of_timm(name: str) -> NamedWeights:
 def _of_hub(name: str) -> NamedWeights:
     try:
         config, _, _ = load_model_config_from_hf(name.partition(":")[2])
-    except _UNUSABLE as error:
+    except UNUSABLE as error:
         raise MachineError(
-            f"The Hub gives no model {name!r}: {_reason(error)}.",
+            f"The Hub gives no model {name!r}: {reason(error)}.",
             fix="Look at the id and at the network; or fetch the weights elsewhere and name the file.",
         ) from error
     return _named(name, config)
@@ -188,7 +182,7 @@ def _named(name: str, config: dict[str, Any]) -> NamedWeights:
         }
     except (LookupError, TypeError, ValueError) as error:
         why = f"The configuration of {name!r} does not say how its images are prepared"
-        raise ModelError(f"{why}: {_reason(error)} is missing or wrong.") from error
+        raise ModelError(f"{why}: {reason(error)} is missing or wrong.") from error
     mode = config.get("crop_mode") or "center"
     if height != size or mode != "center" or preparation["interpolation"] not in INTERPOLATIONS:
         raise ModelError(
@@ -200,5 +194,6 @@ def _named(name: str, config: dict[str, Any]) -> NamedWeights:
     return NamedWeights(pair=row, arm=ELSEWHERE, parts=(), seed=None, identity=name, preparation=preparation)
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """What an error says in one line, without its end mark."""
     return first_line(error)[:300].rstrip(".: ")

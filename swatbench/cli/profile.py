@@ -1,7 +1,7 @@
 """The command `profile`: what one model costs, or two beside one another, or the pairs of a suite."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from pydantic import ByteSize, TypeAdapter, ValidationError
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 WITH_SUITE = frozenset({"suite", "results", "reports", "trace", "as_json", "quiet"})
 """Options that go with a suite, whose file says all else."""
+
+BATCHES = {"classification": 8, "segmentation": 2}
+"""Task → images in one call where nothing is said; published segmenters train on two images a card."""
 
 _FIELDS = {
     "models": "--compare",
@@ -46,7 +49,10 @@ def profile(
         typer.Option(metavar="A B", help="Two such models, timed in turn; ratios are B to A."),
     ] = None,
     suite: Annotated[Path | None, typer.Option(help="A suite file that trains nothing.")] = None,
-    batch: Annotated[int, typer.Option(min=1, max=65_536, help="Images in one call.")] = 8,
+    batch: Annotated[
+        int | None,
+        typer.Option(min=1, max=65_536, help="Images in one call; 8 if not given, 2 for segmentation."),
+    ] = None,
     sweep: Annotated[
         list[int] | None, typer.Option(min=1, max=65_536, help="Time this batch too; may be repeated.")
     ] = None,
@@ -57,6 +63,10 @@ def profile(
     classes: Annotated[
         int | None, typer.Option(min=1, help="Classes of the logits; the model's own if not given.")
     ] = None,
+    task: Annotated[
+        Literal["classification", "segmentation"],
+        typer.Option(help="Measure a model as it is, or with the UPerNet head that fits it."),
+    ] = "classification",
     device: Annotated[Device, typer.Option(help="Where to measure.")] = "auto",
     precision: Annotated[Precision, typer.Option(help="Autocast type.")] = "auto",
     threads: Annotated[
@@ -99,10 +109,11 @@ def profile(
         models=(model,) if model is not None else compare,
         size=None if size is None else _size(size),
         num_classes=classes,
+        segmentation={} if task == "segmentation" else None,
         device=device,
         precision=precision,
         cost={
-            "batch_size": batch,
+            "batch_size": batch or BATCHES[task],
             "sweep": tuple(sweep or ()),
             "threads": threads,
             "modes": tuple(mode or ("eager",)),

@@ -133,8 +133,9 @@ def _tell_plan(path: Path, suite: "Suite | ProfileSuite", rows: "tuple[Planned, 
             ],
             ("pair", "arm", "seed", "images seen", "MACs of an image", "MACs of training, about"),
         )
-    total = quantity(sum(row.training_macs or 0 for row in rows))
-    parts = [f"{count(len(rows), 'cell')} to train, about {total} MACs in all"] if rows else []
+    known = [row.training_macs for row in rows if row.training_macs is not None]
+    about = f", about {quantity(sum(known))} MACs in all" if len(known) == len(rows) else ""
+    parts = [f"{count(len(rows), 'cell')} to train{about}"] if rows else []
     costs = plan_costs(suite)
     if costs and not rows:
         print_table(

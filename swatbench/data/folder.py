@@ -2,7 +2,7 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,7 +35,7 @@ def list_split(root: Path, expected: Expected) -> Listing:
     Raises:
         DataError: The split is missing, closed or empty, or holds empty files.
     """
-    with _open_to_us(root, expected):
+    with open_to_us(root, expected):
         if not root.is_dir():
             raise expected.refusal("the folder is missing", where=str(root), fix="Correct data.root.")
         return _listing(_reader_of_split(root, expected), expected)
@@ -66,14 +66,14 @@ def list_classes(root: Path, expected: Expected, *, number: Numbering) -> Listin
     Raises:
         DataError: The folder is missing, closed or empty, or holds empty files.
     """
-    with _open_to_us(root, expected):
+    with open_to_us(root, expected):
         if not root.is_dir():
             raise expected.refusal("the folder is missing", where=str(root), fix="Correct its root.")
         return _listing(_reader(root, expected, search_split=False), expected, number=number)
 
 
 @contextmanager
-def _open_to_us(root: Path, expected: Expected) -> Iterator[None]:
+def open_to_us(root: Path, expected: Expected) -> Iterator[None]:
     """Refuse a folder that the system does not let us list."""
     try:
         yield
@@ -101,7 +101,7 @@ def _listing(reader: Any, expected: Expected, *, number: Numbering | None = None
     root = Path(reader.root)
     _list_all(root)
     paths = [path for path, _ in reader.samples]
-    sizes = _sizes(paths)
+    sizes = file_sizes(paths)
     names = [path[len(reader.root) :].lstrip("/") for path in paths]
     empty = [name for name, size in zip(names, sizes, strict=True) if size == 0]
     if empty:
@@ -125,7 +125,8 @@ def _listing(reader: Any, expected: Expected, *, number: Numbering | None = None
     return Listing(files=files, labels=labels, classes=classes, where=str(root), hint=f". {READ[:-1]}")
 
 
-def _sizes(paths: list[str]) -> list[int]:
+def file_sizes(paths: Sequence[str]) -> list[int]:
+    """Sizes of files in bytes; 0 for those that are not there, as behind a broken link, or not open to us."""
     parts = [paths[i : i + FILES_AT_ONCE] for i in range(0, len(paths), FILES_AT_ONCE)]
     with ThreadPoolExecutor(STAT_THREADS) as pool:
         found = pool.map(lambda part: [_size(Path(path)) for path in part], parts)
@@ -133,7 +134,6 @@ def _sizes(paths: list[str]) -> list[int]:
 
 
 def _size(path: Path) -> int:
-    """Size of a file in bytes; 0 if it is not there, as behind a broken link, or not open to us."""
     try:
         return path.stat().st_size
     except OSError:

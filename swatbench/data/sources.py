@@ -6,30 +6,36 @@ from types import MappingProxyType
 
 import numpy as np
 
-from swatbench.data import cifar10, folder, hugging_face, subset, tars
+from swatbench.data import cifar10, folder, hugging_face, mask_canvases, subset, tars
 from swatbench.data.cifar100 import read_cifar100
 from swatbench.data.decoded import keep_decoded
 from swatbench.data.expected import Expected, listed
 from swatbench.data.files import FileDataset, Listing
 from swatbench.data.images import Dataset
+from swatbench.data.mask_files import ADE20K, Layout, open_mask_folders
+from swatbench.data.masks import MaskDataset
 from swatbench.errors import DataError
-from swatbench.spec.data import Data
+from swatbench.spec.data import MASKS, Data
 
 
-def load_dataset(data: Data) -> Dataset | FileDataset:
+def load_dataset(data: Data) -> Dataset | FileDataset | MaskDataset:
     """Open a dataset and refuse it unless it is whole.
 
     Args:
         data: What the suite asks for.
 
     Returns:
-        Images in memory, or, for a source that timm opens, images that are decoded on demand.
+        Images in memory, or, for a source that timm opens, images that are decoded on demand; for a source
+        with masks (`Data.of_masks`) a `MaskDataset`.
 
     Raises:
         DataError: Something is missing, incomplete or changed; nothing of it may be trained on.
     """
     if data.opened_by_timm:
         return _open_by_timm(data)
+    if data.source == MASKS:
+        layout = Layout(train=data.train_split, test=data.test_split, unlabelled=data.unlabelled)
+        return open_mask_folders(data, _root(data), layout)
     return READERS[data.source](data)
 
 
@@ -51,14 +57,16 @@ def _read_cifar10(data: Data) -> Dataset:
     )
 
 
-READERS: Mapping[str, Callable[[Data], Dataset]] = MappingProxyType(
+READERS: Mapping[str, Callable[[Data], Dataset | MaskDataset]] = MappingProxyType(
     {
         "cifar10_subset": _read_cifar10_subset,
         "cifar10": _read_cifar10,
         "cifar100": lambda data: read_cifar100(_root(data)),
+        "garment_canvases": lambda _: mask_canvases.open_canvases(),
+        "ade20k": lambda data: open_mask_folders(data, _root(data), ADE20K),
     }
 )
-"""Name of a source → what reads it into memory."""
+"""Name of a source → what opens it."""
 
 
 def _list_folder(data: Data, expected: Expected) -> Listing:

@@ -44,7 +44,7 @@ def read_split(path: Path, split: str, *, images: int) -> Images:
     """
     try:
         found, digest = _unpack(path, split)
-    except _DAMAGE as error:
+    except DAMAGE as error:
         message = f"The {split} split needs {images} images, but the file is missing or damaged ({error})."
         raise DataError(message, where=str(path), fix=REMEDY) from error
     if len(found) != images:
@@ -90,7 +90,7 @@ def cut_sheet(sheet: np.ndarray, n: int, *, columns: int) -> np.ndarray:
 
 
 # What zipfile, zlib, json and Pillow raise on bytes that are not what they should be.
-_DAMAGE = (
+DAMAGE = (
     OSError,
     zipfile.BadZipFile,
     zlib.error,

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from swatbench.measure.condition import Condition
 from swatbench.measure.graphs import capture
+from swatbench.measure.loss import labels_of, mean_loss
 from swatbench.measure.machine import require_modes
 from swatbench.precision import Precision, autocast
 from swatbench.spec.cost import Mode, Protocol
@@ -26,6 +26,11 @@ MEASURED = (
     "stay warm from call to call."
 )
 """What lies inside the timed region."""
+
+MEASURED_OF_SEGMENTERS = MEASURED.replace(
+    "mean cross entropy", "mean cross entropy over pixels with that of the auxiliary head"
+)
+"""The same of segmenters."""
 
 LEARNING_RATE = 1e-6
 """So small that a thousand steps on one batch move a weight by a thousandth; speed rests on no number."""
@@ -61,7 +66,14 @@ def make_call(model: nn.Module, protocol: Protocol, condition: Condition) -> Cal
         call = forward_call(ready, images, condition.precision)
     else:
         optimizer = optimizer_of(model)
-        call = training_call(ready, images, labels_of(condition), condition.precision, optimizer=optimizer)
+        call = training_call(
+            ready,
+            images,
+            labels_of(condition),
+            condition.precision,
+            optimizer=optimizer,
+            auxiliary_weight=condition.auxiliary_weight,
+        )
     return capture(call, condition.device) if condition.mode == "cuda_graph" else call
 
 
@@ -102,15 +114,17 @@ def training_call(
     precision: Precision,
     *,
     optimizer: torch.optim.Optimizer | None = None,
+    auxiliary_weight: float | None = None,
 ) -> Call:
     """A training step as `MEASURED` says, which gives the loss; the model is put in training mode here.
 
     Args:
         model: Lies on the device of `batch`; its parameters change with every call.
         batch: Images (B, C, H, W).
-        labels: Classes (B,), int64.
+        labels: Classes (B,), int64; of a segmenter masks (B, H, W).
         precision: Autocast type of the forward pass.
         optimizer: Steps the model's parameters; by default that of `optimizer_of`.
+        auxiliary_weight: Weight of a segmenter's auxiliary head; None where the model classifies.
     """
     model.train()
     device = batch.device.type
@@ -118,7 +132,7 @@ def training_call(
 
     def call() -> Tensor:
         with autocast(device, precision):
-            loss = F.cross_entropy(model(batch), labels)
+            loss = mean_loss(model(batch), labels, auxiliary_weight=auxiliary_weight)
         loss.backward()
         stepped.step()
         stepped.zero_grad(set_to_none=True)
@@ -137,11 +151,6 @@ def images_of(condition: Condition) -> Tensor:
     images = random_images(condition.input_shape, condition.device)
     channels_last = condition.layout == "channels_last"
     return images.contiguous(memory_format=torch.channels_last) if channels_last else images
-
-
-def labels_of(condition: Condition) -> Tensor:
-    """The classes (B,) of those images, int64, on the condition's device."""
-    return torch.arange(condition.batch_size, device=condition.device) % condition.num_classes
 
 
 def compiled(model: nn.Module) -> nn.Module:

@@ -23,6 +23,7 @@ class Condition:
         mode: How the call reaches the device.
         layout: Memory layout of images and convolutions.
         threads: CPU threads.
+        auxiliary_weight: Weight of a segmenter's auxiliary head in its loss; None where models classify.
     """
 
     batch_size: int
@@ -33,6 +34,7 @@ class Condition:
     mode: Mode = "eager"
     layout: Layout = "contiguous"
     threads: int = 1
+    auxiliary_weight: float | None = None
 
     @property
     def input_shape(self) -> tuple[int, int, int, int]:

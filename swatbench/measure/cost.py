@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from swatbench.errors import MachineError
-from swatbench.measure.calls import MEASURED
+from swatbench.measure.calls import MEASURED, MEASURED_OF_SEGMENTERS
 from swatbench.measure.clocks import device_state
 from swatbench.measure.counts import Counts
 from swatbench.measure.energy import energy_counter
@@ -101,7 +101,7 @@ def measure_pair(bench: Bench) -> Found:
         layout=condition.layout,
         threads=condition.threads,
         memory_kind="allocated" if condition.device == "cuda" else "resident growth",
-        measured=MEASURED,
+        measured=MEASURED if bench.condition.auxiliary_weight is None else MEASURED_OF_SEGMENTERS,
         timings=tuple(_timing(*key, samples, bench) for key, samples in timed.items()),
         peaks=peaks,
         states=(before, device_state("after", condition.device)),

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from swatbench.measure.condition import Condition
+from swatbench.measure.loss import label_shape, mean_loss
 from swatbench.measure.modules import ModuleCounts, count_modules
 from swatbench.measure.operators import (
     ACTIVATIONS,
@@ -29,7 +30,7 @@ from swatbench.measure.operators import (
     handles,
     refuse_unknown,
 )
-from swatbench.measure.traffic import mean_loss, moved_bytes, runs_without_values
+from swatbench.measure.traffic import moved_bytes, runs_without_values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,13 +145,13 @@ def _torch_macs(model: nn.Module, input_shape: tuple[int, ...]) -> int:
 def _training_macs(model: nn.Module, condition: Condition) -> int:
     model.train().to("meta")
     images = torch.empty(condition.input_shape, device="meta")
-    labels = torch.empty(condition.batch_size, device="meta", dtype=torch.int64)
+    labels = torch.empty(label_shape(condition), device="meta", dtype=torch.int64)
     counter = FlopCounterMode(
         display=False, custom_mapping={torch.ops.aten.convolution_backward: _convolution_backward_flops}
     )
     # The counter, which is the inner one, splits what it can split before the other sees it.
     with runs_without_values(), torch.enable_grad(), RefuseUncounted(counter.flop_registry), counter:
-        mean_loss(model(images), labels).backward()
+        mean_loss(model(images), labels, auxiliary_weight=condition.auxiliary_weight).backward()
     return counter.get_total_flops() // 2
 
 

@@ -32,19 +32,18 @@ import psutil
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
-from torch.nn import functional as F
 
 from swatbench.measure.apart import run_apart
 from swatbench.measure.calls import (
     PREPARATION_CALLS,
     compiled,
     images_of,
-    labels_of,
     make_call,
     optimizer_of,
     place,
 )
 from swatbench.measure.condition import Condition
+from swatbench.measure.loss import labels_of, mean_loss
 from swatbench.measure.machine import Device, threads
 from swatbench.measure.snapshot import snapshot_where_memory_runs_out
 from swatbench.out_of_memory import free_memory
@@ -154,7 +153,7 @@ def _training_parts(model: nn.Module, at: Condition) -> dict[str, int]:
     saved: dict[int, int] = {}
     kept = _saved_by(saved, weights=[*model.parameters(), *model.buffers()], given=[images, labels], at=at)
     with kept, autocast(at.device, at.precision):
-        loss = F.cross_entropy(forward(images), labels)
+        loss = mean_loss(forward(images), labels, auxiliary_weight=at.auxiliary_weight)
     loss.backward()
     gradients = _bytes(p.grad for p in model.parameters() if p.grad is not None)
     optimizer.step()

@@ -36,6 +36,7 @@ NOT_MATMUL = frozenset(
         *("batch_norm", "group_norm", "instance_norm", "layer_norm", "rms_norm"),
         "adaptive_avg_pool2d",
         *("grid_sampler", "upsample_bicubic2d", "upsample_bilinear2d", "upsample_nearest2d"),
+        "_upsample_bicubic2d_aa",
     }
 )
 """Norms, pooling and resampling: what fvcore counts, and torch's counter does not."""
@@ -117,6 +118,7 @@ def handles() -> dict[str, Handle]:
         "aten::scaled_dot_product_attention": _attention,
         "aten::rms_norm": fvcore.norm_flop_counter(2),
         "aten::upsample_bicubic2d": fvcore.elementwise_flop_counter(0, 16),
+        "aten::_upsample_bicubic2d_aa": _antialiased,
     }
 
 
@@ -189,6 +191,13 @@ def _convolution_macs(given: list[Any], out: list[Any]) -> int:
 def _matmul_macs(given: list[Any], out: list[Any]) -> int:
     """Every element of the product is a sum over the inner size."""
     return prod(_shape(out[0])) * _shape(given[0])[-1]
+
+
+def _antialiased(given: list[Any], out: list[Any]) -> Counter[str]:
+    """Bicubic resampling that reads 4 × 4 pixels, and more along a side that shrinks, as often as it does."""
+    *rows, H, W = _shape(given[0])
+    *_, height, width = _shape(out[0])
+    return Counter({"_upsample_bicubic2d_aa": 16 * prod(rows) * max(H, height) * max(W, width)})
 
 
 def _einsum_macs(given: list[Any], _out: list[Any]) -> int:

@@ -14,7 +14,7 @@ _PARTS = (
     ("merging", r"downsample\w*|merging|reduction"),
     ("channel mixing", r"mlp|mlp_channels|ffn|convffn|feed_forward"),
     # Before token mixing, one of whose names begins like that of pooling by attention.
-    ("head", r"head\w*|classifier|fc|fc_norm|norm_head|global_pool|attn_pool"),
+    ("head", r"head\w*|decoder|auxiliary\w*|classifier|fc|fc_norm|norm_head|global_pool|attn_pool"),
     (
         "token mixing",
         r"attn\w*|attention\w*|self_attn|mlp_tokens|linear_tokens|token_mix\w*|mixer|rel_pos\w*",
@@ -25,7 +25,7 @@ _PARTS = (
 
 Of the parts that have a name the first holds.
 """
-_LATER_STAGES = re.compile(r"patch_embeds\.[1-9]")
+_LATER_STAGES = re.compile(r"(backbone\.)?patch_embeds\.[1-9]")
 """What merges tokens in VAN, whose tokenizer is the first of these."""
 
 

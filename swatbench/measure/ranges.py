@@ -9,11 +9,11 @@ from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.profiler import ProfilerActivity, profile, record_function, schedule
 
-from swatbench.measure.calls import compiled, images_of, labels_of, optimizer_of, place
+from swatbench.measure.calls import compiled, images_of, optimizer_of, place
 from swatbench.measure.condition import Condition
+from swatbench.measure.loss import labels_of, mean_loss
 from swatbench.measure.machine import Device, require_modes, synchronizer, threads
 from swatbench.measure.trace import MODULE, PHASE
 from swatbench.precision import autocast
@@ -147,7 +147,7 @@ def _train(
     condition: Condition,
 ) -> None:
     with phase("forward"), autocast(condition.device, condition.precision):
-        loss = F.cross_entropy(call(images), labels)
+        loss = mean_loss(call(images), labels, auxiliary_weight=condition.auxiliary_weight)
     with phase("backward"):
         loss.backward()
     with phase("optimizer"):

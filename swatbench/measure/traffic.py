@@ -4,7 +4,7 @@ The model runs on fake tensors, which have shapes, types, strides and a device b
 and the choice of fused kernels are those of the real call. Operators are those of eager mode, whatever the
 mode: what a compiler fuses moves less.
 
-Shapes: images (B, C, H, W), labels (B,).
+Shapes: images (B, C, H, W), labels (B,), or masks (B, H, W).
 """
 
 from collections.abc import Callable, Iterator
@@ -16,12 +16,12 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.multiprocessing.reductions import StorageWeakRef
-from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from swatbench.errors import ModelError, first_line
 from swatbench.measure.condition import Condition
+from swatbench.measure.loss import label_shape, mean_loss
 from swatbench.precision import autocast
 
 _OVERWRITTEN = frozenset({"bernoulli_", "copy_", "fill_", "normal_", "random_", "uniform_", "zero_"})
@@ -77,28 +77,16 @@ def moved_bytes(build: Callable[[], nn.Module], condition: Condition, *, trainin
     with runs_without_values(), FakeTensorMode(allow_non_fake_inputs=True), gradients:
         _lose_values(model, condition.device)
         images = torch.empty(condition.input_shape, device=condition.device, memory_format=layout)
-        labels = torch.empty(condition.batch_size, device=condition.device, dtype=torch.int64)
+        labels = torch.empty(label_shape(condition), device=condition.device, dtype=torch.int64)
         with Traffic() as traffic:
             with autocast(condition.device, condition.precision):
-                logits = model(images)
-                loss = mean_loss(logits, labels) if training else None
+                outputs = model(images)
+                loss = None
+                if training:
+                    loss = mean_loss(outputs, labels, auxiliary_weight=condition.auxiliary_weight)
             if loss is not None:
                 loss.backward()
     return traffic.moved_bytes
-
-
-def mean_loss(logits: object, labels: Tensor) -> Tensor:
-    """Mean cross entropy, as in a training step.
-
-    Raises:
-        ModelError: `logits` is no tensor.
-    """
-    if not isinstance(logits, Tensor):
-        raise ModelError(
-            f"In training the model gives a {type(logits).__name__}, not logits of shape (B, classes).",
-            fix="Build it so that it gives one tensor in training mode too, or measure inference alone.",
-        )
-    return F.cross_entropy(logits, labels)
 
 
 @contextmanager

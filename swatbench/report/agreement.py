@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from swatbench.report.selection import Tested, Trained
+from swatbench.report.segmenting import segmenting
+from swatbench.report.selection import BACKBONE, Tested, Trained
 from swatbench.spec.dotted import flat
 from swatbench.store.files import Stored
 
@@ -31,10 +32,25 @@ def unlike_tests(reference: Tested, arm: Tested) -> tuple[str, ...]:
     return tuple(_asked(reference.stored, arm.stored))
 
 
+def shared_facts(cell: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A cell's facts as they are compared: of segmentation, what moves the score.
+
+    Arms of a pair begin with backbones of their own, so that of these it counts whether there are any.
+    """
+    facts = dict(cell)
+    if facts.get("segmentation") is not None:
+        facts["segmentation"] = segmenting(cell)
+        facts[BACKBONE] = "from weights" if facts.get(BACKBONE) else "fresh"
+    return facts
+
+
 def _asked(reference: Stored, arm: Stored) -> Iterator[str]:
-    ours, theirs = reference.record.cell, arm.record.cell
+    ours, theirs = (shared_facts(stored.record.cell) for stored in (reference, arm))
     # Whatever a cell holds must agree, so a field that is added later is compared without a change here.
     unlike = (topic for topic in ours.keys() | theirs.keys() if ours.get(topic) != theirs.get(topic))
+    if (ours.get("segmentation") is None) != (theirs.get("segmentation") is None):
+        yield "one segments and the other classifies"
+        return
     for topic in sorted(set(unlike) - _OF_THE_ARM):
         changed = list(changes(flat(ours.get(topic)), flat(theirs.get(topic))))
         if changed:
@@ -53,12 +69,21 @@ def _seen(reference: Trained, arm: Trained) -> Iterator[str]:
         yield f"weights that were tested differ ({ours.weights} and {theirs.weights})"
     if ours.test_images != theirs.test_images:
         yield f"number of test images differs ({ours.test_images} and {theirs.test_images})"
-    if not ours.shared_init_sha256.keys() & theirs.shared_init_sha256.keys():
+    own, other = _initial_values(reference), _initial_values(arm)
+    if not own.keys() & other.keys():
         yield "no parameter is shared by name and shape"
-    unequal = _unequal_initial_values(ours.shared_init_sha256, theirs.shared_init_sha256)
+    unequal = _unequal_initial_values(own, other)
     if unequal:
         more = f" and {len(unequal) - _NAMED} more" if len(unequal) > _NAMED else ""
         yield f"initial values of shared parameters differ ({', '.join(unequal[:_NAMED])}{more})"
+
+
+def _initial_values(run: Trained) -> Mapping[str, str]:
+    """Parameter → digest of its initial value, without those that come from a classifier's training."""
+    values = run.result.shared_init_sha256
+    if not run.stored.record.cell.get(BACKBONE):
+        return values
+    return {name: digest for name, digest in values.items() if not name.startswith(f"{BACKBONE}.")}
 
 
 def _unequal_initial_values(ours: Mapping[str, str], theirs: Mapping[str, str]) -> list[str]:

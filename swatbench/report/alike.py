@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from swatbench.report.agreement import changes
+from swatbench.report.agreement import changes, shared_facts
+from swatbench.report.segmenting import head_of
 from swatbench.report.selection import Measured, Trained
 from swatbench.spec.dotted import flat
 
@@ -60,11 +61,16 @@ def grouped(items: Sequence[ItemT], setting_of: Callable[[ItemT], Setting]) -> t
 
 def trained_in(run: Trained) -> Setting:
     """How a run was trained and tested, whatever its model."""
-    cell = run.stored.record.cell
+    cell = shared_facts(run.stored.record.cell)
     facts = {key: value for key, value in cell.items() if key not in _OF_THE_MODEL}
     pair = cell["pair"]
     own = {name: pair[name] for name in ("img_size", "num_classes") if name in pair}
     return flat({**facts, **own, "weights": run.result.weights, "test_images": run.result.test_images})
+
+
+def head_measured(measured: Measured) -> Setting:
+    """Which head was measured, under the names that it has in a run's setting; nothing of classifiers."""
+    return flat({"segmentation": head_of(measured.stored.record.cell)})
 
 
 def measured_in(measured: Measured) -> Setting:
@@ -77,4 +83,5 @@ def measured_in(measured: Measured) -> Setting:
         "protocol_version": version,
         "accelerator": accelerator,
         **{name: getattr(result, name) for name in names},
+        **head_measured(measured),
     }

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from swatbench.report import words
-from swatbench.report.alike import Alike, Setting, grouped, measured_in
+from swatbench.report.alike import Alike, Setting, grouped, head_measured, measured_in
 from swatbench.report.conditions import Called
 from swatbench.report.energies import joules
 from swatbench.report.points import Point
@@ -25,7 +25,8 @@ class Axis:
         show: Value → text.
         value: Point → its place on the axis, or None where it was not measured.
         setting: Point → what its cost must share with that of others.
-        published: Published point → its place, or None for costs that the paper does not give.
+        published: Published point → its place, or None where that was not published; None for costs that
+            are never.
         more_is_better: Whether a larger value is the better one.
     """
 
@@ -36,7 +37,7 @@ class Axis:
     show: Callable[[float], str]
     value: Callable[[Point], float | None]
     setting: Callable[[Point], Setting]
-    published: Callable[[Published], float] | None = None
+    published: Callable[[Published], float | None] | None = None
     more_is_better: bool = False
 
 
@@ -58,7 +59,7 @@ def unbeaten(axis: Axis, shown: Sequence[Placed]) -> tuple[Placed, ...]:
         shown: Points of one group.
     """
     sign = -1 if axis.more_is_better else 1
-    kept = frontier([sign * x for x, _ in shown], [point.top1_percent for _, point in shown])
+    kept = frontier([sign * x for x, _ in shown], [point.percent for _, point in shown])
     return tuple(shown[index] for index in kept)
 
 
@@ -100,7 +101,9 @@ def _condition(point: Point) -> Setting:
 
 
 def _input(point: Point) -> Setting:
-    return {"input_size": point.measured.result.input_size} if point.measured else {}
+    if point.measured is None:
+        return {}
+    return {"input_size": point.measured.result.input_size, **head_measured(point.measured)}
 
 
 def _nothing(_: Point) -> Setting:

@@ -10,12 +10,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from swatbench.errors import SwatbenchError
-from swatbench.report.accuracy import Accuracy, Answers, answers_of, difference, on_test_split
+from swatbench.report.accuracy import Accuracy, Answers, answers_of, difference, tested_likewise
 from swatbench.report.agreement import disagreements, unlike_tests
 from swatbench.report.between_sides import Side
-from swatbench.report.selection import TEST_SPLIT, Tested, Trained
+from swatbench.report.selection import BACKBONE, TEST_SPLIT, Tested, Trained
 from swatbench.report.versions import unlike_versions
 from swatbench.store.arrays import read_arrays
+
+_SHOWN = 10
+"""Characters of a digest that are shown."""
 
 Key = tuple[str, str, str]
 """Pair, arm and test set."""
@@ -48,12 +51,12 @@ class AccuracyChange:
         pair: Name of the pair.
         arm: The arm.
         test: Name of the test set.
-        before_percent: Mean top-1 accuracy of the compared seeds on the first side.
+        before_percent: Mean score of the compared seeds on the first side.
         after_percent: The same on the second.
         accuracy: The difference, second side less first, across seeds and across images.
         same: Whether every file of predictions holds the very same numbers on both sides.
-        changed_images: Mean over seeds of the test images that are answered otherwise, rightly or not; None
-            where the predictions cannot be read.
+        changed_images: Mean over seeds of the test images that are answered otherwise, rightly or not, in
+            segmentation those whose counts differ; None where the predictions cannot be read.
         test_images: Test images.
     """
 
@@ -84,9 +87,7 @@ class _Run:
         """What the weights that the run's accuracy is of answered, where they were tested."""
         if self.tested is None:
             return answers_of(self.trained)
-        kind = on_test_split(self.trained.result)[0].weights
-        found = (item for item in self.tested.result.evaluated if item.weights == kind)
-        evaluated = next(found, None)
+        evaluated = tested_likewise(self.trained.result, self.tested.result)
         return evaluated and Answers(seed=self.seed, stored=self.tested.stored, evaluated=evaluated)
 
 
@@ -140,8 +141,8 @@ def _change(
         pair=pair,
         arm=arm,
         test=test,
-        before_percent=float(np.mean([one.evaluated.top1_percent for one, _ in answers])),
-        after_percent=float(np.mean([other.evaluated.top1_percent for _, other in answers])),
+        before_percent=float(np.mean([one.evaluated.score_percent for one, _ in answers])),
+        after_percent=float(np.mean([other.evaluated.score_percent for _, other in answers])),
         accuracy=accuracy,
         same=same,
         changed_images=changed,
@@ -156,6 +157,10 @@ def _why_not(one: _Run, other: _Run) -> Iterator[str]:
         parts = (" + ".join(run.cell.parts) or "none" for run in (ours, theirs))
         yield f"parts differ ({' and '.join(parts)})"
     yield from disagreements(ours, theirs)
+    backbones = [str(run.stored.record.cell.get(BACKBONE)) for run in (ours, theirs)]
+    # Two arms begin with backbones of their own; one arm begins with the same one on both sides.
+    if backbones[0] != backbones[1]:
+        yield f"weights of the backbone differ ({' and '.join(name[:_SHOWN] for name in backbones)})"
     if one.tested is None or other.tested is None:
         return
     yield from unlike_tests(one.tested, other.tested)
@@ -197,6 +202,13 @@ def _apart_in_one(one: Answers, other: Answers) -> tuple[bool, int]:
     if digests[0] is not None and digests[0] == digests[1]:
         return True, 0
     ours, theirs = (read_arrays(item.stored.folder / item.evaluated.file) for item in (one, other))
-    changed = int((ours["predicted"] != theirs["predicted"]).sum())
+    changed = _changed(ours, theirs)
     same = ours.keys() == theirs.keys() and all(np.array_equal(ours[name], theirs[name]) for name in ours)
     return same, changed
+
+
+def _changed(ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray]) -> int:
+    """Images that are answered otherwise; of masks, those with other counts of any class."""
+    names = [name for name in ("predicted", "intersection") if name in ours]
+    differ = (ours[name] != theirs[name] for name in names)
+    return int(np.any([array.reshape(len(array), -1).any(axis=1) for array in differ], axis=0).sum())

@@ -7,8 +7,10 @@ from swatbench.report.between import Between
 from swatbench.report.between_accuracy import AccuracyChange
 from swatbench.report.between_ledger import shown_where_several, table_of
 from swatbench.report.families import Adjusted, families, seed_verdict
+from swatbench.report.metric import TOP1, Metric
 from swatbench.report.table import Column, Table
 from swatbench.report.tables import WHO, Row
+from swatbench.stats.accuracy import ImageDifference
 
 SAME = "same predictions"
 """Verdict on predictions that are the same to the last bit."""
@@ -18,21 +20,22 @@ def accuracy_change_table(found: Between) -> Table:
     """How the accuracy of each arm changed, by both questions, corrected as the sentences are."""
     corrected = zip(found.accuracy, families(found.accuracy), strict=True)
     rows = [_row(item, adjusted) for item, adjusted in corrected if adjusted]
+    metric = next((item.accuracy.metric for item in found.accuracy), TOP1)
     columns = (
         *WHO,
         *shown_where_several(rows, "test", "Test set"),
         Column(name="seeds", title="Seeds", show=words.whole, numeric=True),
-        Column(name="before_percent", title="A, top-1 %", show=_percent, numeric=True),
-        Column(name="after_percent", title="B, top-1 %", show=_percent, numeric=True),
+        Column(name="before_percent", title=f"A, {metric.name} %", show=_percent, numeric=True),
+        Column(name="after_percent", title=f"B, {metric.name} %", show=_percent, numeric=True),
         Column(name="points", title="B − A, points", show=_points, numeric=True),
-        Column(name="changed_images", title="Images answered otherwise", show=words.decimal, numeric=True),
+        Column(name="changed_images", title=_changed_title(metric), show=words.decimal, numeric=True),
         Column(name="image_interval", title="These images: 95 % CI", shown_only=True),
         Column(name="image_verdict", title="These images"),
         Column(name="seed_interval", title="Across seeds: 95 % CI", shown_only=True),
         Column(name="seed_verdict", title="Across seeds"),
         Column(name="t_p", title="p (t)", show=words.probability, numeric=True),
         Column(name="holm_t_p", title="Holm's p (t)", show=words.probability, numeric=True),
-        Column(name="mcnemar", title="McNemar, Holm's p of each seed", shown_only=True),
+        *(() if metric.of_masks else (_MCNEMAR,)),
     )
     note = (
         "Means over the seeds that both sides have and whose runs were asked and drew the same. Two "
@@ -41,8 +44,17 @@ def accuracy_change_table(found: Between) -> Table:
         "does not is not decided."
     )
     extra = ("test", "test_images", "same", "image_low", "image_high", "seed_low", "seed_high", "seed_p")
-    extra = (*extra, "smallest_p", "mcnemar_p", "compared_seeds")
-    return table_of(found, "accuracy", "Accuracy", note, columns, rows, extra=extra)
+    extra = (*extra, "smallest_p", *(() if metric.of_masks else ("mcnemar_p",)), "compared_seeds")
+    title = metric.title if metric.of_masks else "Accuracy"
+    return table_of(found, "accuracy", title, note, columns, rows, extra=extra)
+
+
+_MCNEMAR = Column(name="mcnemar", title="McNemar, Holm's p of each seed", shown_only=True)
+"""A column of classification: an image of masks is not right or wrong."""
+
+
+def _changed_title(metric: Metric) -> str:
+    return "Images with other counts" if metric.of_masks else "Images answered otherwise"
 
 
 def _row(item: AccuracyChange, adjusted: Adjusted) -> Row:
@@ -73,7 +85,7 @@ def _row(item: AccuracyChange, adjusted: Adjusted) -> Row:
         "t_p": seeds.t_p,
         "holm_t_p": adjusted.t_p,
         "mcnemar": "; ".join(map(words.probability, adjusted.mcnemar_p)) if images else words.NOTHING,
-        "mcnemar_p": " ".join(map(str, images.mcnemar_p)) if images else None,
+        "mcnemar_p": " ".join(map(str, images.mcnemar_p)) if isinstance(images, ImageDifference) else None,
     }
 
 

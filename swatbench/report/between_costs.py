@@ -13,6 +13,7 @@ from swatbench.report.between_counts import CountChange, count_changes
 from swatbench.report.between_sides import Side
 from swatbench.report.conditions import Called, setting_of
 from swatbench.report.ratios import samples_of
+from swatbench.report.segmenting import head_of
 from swatbench.report.selection import Measured
 from swatbench.spec.cost import Protocol
 from swatbench.spec.dotted import flat
@@ -152,6 +153,9 @@ def _unlike_cells(one: Measured, other: Measured) -> tuple[str, ...]:
 def _facts(measured: Measured) -> dict[str, Any]:
     # Whatever a cell holds must agree, so a field that is added later is compared without a change here.
     cell = {key: value for key, value in measured.stored.record.cell.items() if key not in _PER_ARM}
+    if cell.get("segmentation"):
+        # How images are changed in training, and tested, is no part of a call.
+        cell["segmentation"] = {**head_of(cell), "crop_size": cell["segmentation"].get("crop_size")}
     cell["cost"] = {key: value for key, value in (cell.get("cost") or {}).items() if key not in _EFFORT}
     # A device is resolved when a cell is asked for; what it was called when the times were taken is told too.
     return {**flat(cell), "memory": measured.result.memory_kind}

@@ -1,12 +1,17 @@
 """Two sides → parameters and MACs of each arm, which are exact and either equal or changed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from swatbench.report.between_accuracy import NotCompared
 from swatbench.report.between_sides import Side
 from swatbench.report.conditions import input_of
+from swatbench.report.segmenting import head_of
+from swatbench.spec.dotted import flat
 from swatbench.store.cost import ArmCost
+
+_SEGMENTS = ", segmenting by "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +52,8 @@ def count_changes(before: Side, after: Side, refused: list[NotCompared]) -> tupl
             found += _of_arm(pair, arm, one, other)
         else:
             sizes = " and ".join(next(iter(side[pair, arm])) for side in (ours, theirs))
-            why = f"the images or the classes differ ({sizes})"
+            why = f"the images, the classes or the head differ ({sizes})"
+            why = why if _SEGMENTS in sizes else f"the images or the classes differ ({sizes})"
             refused.append(NotCompared(pair=pair, arm=arm, seeds=(), what="counts", why=why))
     return tuple(found)
 
@@ -56,10 +62,18 @@ def _counted(side: Side) -> dict[tuple[str, str], dict[str, ArmCost]]:
     """Pair and arm → size of the images and number of classes in words → the arm's cost."""
     found: dict[tuple[str, str], dict[str, ArmCost]] = {}
     for measured in side.chosen.found.measured:
-        size = f"{input_of(measured.result)}, {measured.stored.record.cell.get('num_classes')} classes"
+        cell = measured.stored.record.cell
+        size = f"{input_of(measured.result)}, {cell.get('num_classes')} classes{_with_head(cell)}"
         for cost in measured.result.arms:
             found.setdefault((measured.pair, cost.arm), {}).setdefault(size, cost)
     return found
+
+
+def _with_head(cell: Mapping[str, Any]) -> str:
+    """The head of a segmenter, in words; an empty text for a classifier."""
+    facts = flat(head_of(cell))
+    told = ", ".join(f"{name} {value}" for name, value in facts.items())
+    return f"{_SEGMENTS}{told}" if told else ""
 
 
 def _of_arm(pair: str, arm: str, one: ArmCost, other: ArmCost) -> Sequence[CountChange]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from swatbench.errors import StoreError, SuiteError
 from swatbench.report import words
-from swatbench.report.choice import Chosen, choose
+from swatbench.report.choice import Chosen, choose, of_one_task
 from swatbench.report.section import machine_of
 from swatbench.report.selection import parse
 from swatbench.store.asked import ASKED, read_asked
@@ -156,10 +156,11 @@ def _side(folder: Path, listing: Listing) -> Side:
     parsed = parse(stored for stored in listing.finished if here(stored))
     unusable = [*(item for item in listing.damaged if item[0].parent.parent == folder), *parsed.malformed]
     failed = [stored for stored in listing.failed if here(stored)]
+    (chosen,) = of_one_task([choose(parsed, failed, read_asked(folder))])
     return Side(
         suite=folder.parent.name,
         machine=folder.name,
-        chosen=choose(parsed, failed, read_asked(folder)),
+        chosen=chosen,
         damaged=tuple((path.relative_to(folder).as_posix(), why) for path, why in unusable),
     )
 

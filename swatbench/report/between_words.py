@@ -72,11 +72,12 @@ def _accuracy(item: AccuracyChange, adjusted: Adjusted | None) -> str:
     if item.same:
         return f"{subject}: {SAME} to the last bit, {seeds}, {words.count(item.test_images, 'test image')}."
     assert adjusted is not None
-    effect = f"{words.signed(item.accuracy.seeds.points)} points top-1, B less A"
+    effect = f"{words.signed(item.accuracy.seeds.points)} {item.accuracy.metric.points}, B less A"
     changed = ""
     if item.changed_images is not None:
         share = words.decimal(100 * item.changed_images / item.test_images, 2)
-        changed = f"; {share} % of the images are answered otherwise"
+        told = "have other counts" if item.accuracy.metric.of_masks else "are answered otherwise"
+        changed = f"; {share} % of the images {told}"
     support, tests = effect_in_words(item.accuracy, adjusted), tests_in_words(item.accuracy, adjusted)
     return f"{subject}: {effect} {support}{changed}. {tests}"
 

@@ -19,6 +19,7 @@ from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.container import Container
 from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, get_font
 from matplotlib.lines import Line2D
 
 from swatbench.report.palette import INK, MUTED, PAPER, RULE, SERIES, Shade, colours
@@ -39,6 +40,7 @@ __all__ = [
     "dots_along",
     "draw",
     "look_of",
+    "plain",
     "short",
     "tip",
 ]
@@ -167,12 +169,13 @@ def draw(
     """
     for entry in legend:
         entry.set_label(short(str(entry.get_label())))
-    columns = 3 if max(len(str(entry.get_label())) for entry in legend) < 18 else 2
+    columns = 3 if max((len(str(entry.get_label())) for entry in legend), default=0) < 18 else 2
     height_in += 0.18 * math.ceil(len(legend) / columns)
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(5.0, height_in), layout="constrained")
         paint(figure.add_subplot())
-        figure.legend(handles=legend, loc="outside lower center", ncols=min(len(legend), columns))
+        if legend:
+            figure.legend(handles=legend, loc="outside lower center", ncols=min(len(legend), columns))
         # Where everything stands follows once, for all three files; `savefig` would work it out for each.
         layout = figure.get_layout_engine()
         assert layout is not None
@@ -204,6 +207,18 @@ def short(name: str) -> str:
         ('deit_ti', 'a name that somebody gave…')
     """
     return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1].rstrip()}…"
+
+
+def plain(text: str) -> str:
+    """A text from elsewhere, of letters that the figures' font has; the others become question marks.
+
+    Example:
+        >>> plain("sky \N{CJK UNIFIED IDEOGRAPH-5929}"), plain("Stra\N{LATIN SMALL LETTER SHARP S}e")
+        ('sky ?', 'Straße')
+    """
+    font = get_font(findfont(_STYLE["font.family"]))
+    known = (letter if font.get_char_index(ord(letter)) else "?" for letter in _CONTROL.sub(" ", text))
+    return "".join(known).replace("\n", " ")
 
 
 def colour_key(shades: dict[str, Shade]) -> list[Line2D]:

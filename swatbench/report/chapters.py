@@ -12,7 +12,9 @@ from swatbench.report.departures import departures
 from swatbench.report.energies import why_no_energy
 from swatbench.report.figures import begun_figures
 from swatbench.report.frontiers import on_frontier
+from swatbench.report.points import Point
 from swatbench.report.section import Section
+from swatbench.report.segmenting import heads_in_words
 from swatbench.report.sentences import Sentence, claims, setting_in_words
 from swatbench.report.tables import Link
 from swatbench.report.weights import told
@@ -31,6 +33,7 @@ class Chapter:
         weights: Which weights the accuracies are of, or an empty text.
         departures: Settings of pairs that are not the catalogue's, or an empty text.
         frontier: Arms that no other beats in both accuracy and MACs, or an empty text.
+        score: What that accuracy is called.
         spent: Where an arm spends its time otherwise than its reference.
         energy: Why no energy was measured, or an empty text.
         figures: Drawings.
@@ -44,6 +47,7 @@ class Chapter:
     weights: str
     departures: str
     frontier: str
+    score: str
     spent: tuple[str, ...]
     energy: str
     figures: tuple[Drawing, ...]
@@ -80,7 +84,7 @@ def anchor(text: str) -> str:
 
 
 def _chapter(section: Section, mark: str, link: Link, drawings: tuple[Drawing, ...]) -> Chapter:
-    best = [point.name for point in on_frontier(section, BY_NAME["macs"])]
+    best = on_frontier(section, BY_NAME["macs"])
     return Chapter(
         machine=section.machine,
         mark=mark,
@@ -89,11 +93,19 @@ def _chapter(section: Section, mark: str, link: Link, drawings: tuple[Drawing, .
         silence=_silence(section),
         weights=told(section.pairs),
         departures=words.listed([*departures(section)]),
-        frontier=words.listed(best) if len(best) > 1 else "",
+        frontier=_frontier(best) if len(best) > 1 else "",
+        score=section.metric.noun,
         spent=difference_sentences(section),
         energy=why_no_energy(section),
         figures=drawings,
     )
+
+
+def _frontier(best: Sequence[Point]) -> str:
+    heads = heads_in_words(stored.record.cell for point in best for stored in point.records)
+    # Of segmenters, heads differ between families, and a ranking is of one head.
+    among = f" (of those alike, {heads[0].lower()}{heads[1:-1]})" if heads else ""
+    return f"{words.listed([point.name for point in best])}{among}"
 
 
 def _silence(section: Section) -> str:

@@ -1,7 +1,9 @@
 """Which well-formed records a machine's section rests on, and why the others are left out."""
 
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TypeVar
 
 from swatbench.report.selection import Measured, Tested, Trained, WellFormed
@@ -10,6 +12,8 @@ from swatbench.store.files import Stored
 
 NOT_ASKED = "not asked for by the suite as it is now"
 OLDER = "a newer record of the same pair and arm has another configuration"
+REPLACED = "a newer record of the same pair, arm and seed has other weights to begin with"
+OTHER_TASK = "it is of {own}, and most here is of {most}: the two are never compared"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +60,29 @@ def choose(found: WellFormed, failed: Sequence[Stored], asked: Asked | None) -> 
     return _newest(found, failed) if asked is None else _asked(found, failed, asked)
 
 
+def of_one_task(chosen: Sequence[Chosen]) -> tuple[Chosen, ...]:
+    """Leave out what is of another task than most training runs, or where there are none, than most records.
+
+    Args:
+        chosen: The records of each machine.
+    """
+    trained = [item for one in chosen for item in one.found.trained]
+    every = [item for one in chosen for item in (*one.found.trained, *one.found.tested, *one.found.measured)]
+    most = Counter(item.metric.task for item in trained or every).most_common(1)
+    others = {item.stored.folder: item.metric.task for item in every if item.metric.task != most[0][0]}
+    return tuple(_without(one, others, most[0][0]) for one in chosen) if others else tuple(chosen)
+
+
+def _without(chosen: Chosen, others: Mapping[Path, str], most: str) -> Chosen:
+    gone = [stored for stored in chosen.found.stored if stored.folder in others]
+    told = (LeftOut(stored=one, why=OTHER_TASK.format(own=others[one.folder], most=most)) for one in gone)
+    return replace(
+        chosen,
+        found=chosen.found.where(lambda stored: stored.folder not in others),
+        left_out=(*chosen.left_out, *told),
+    )
+
+
 def _asked(found: WellFormed, failed: Sequence[Stored], asked: Asked) -> Chosen:
     cells = frozenset((*asked.cells, *asked.named))
 
@@ -80,11 +107,25 @@ def _newest(found: WellFormed, failed: Sequence[Stored]) -> Chosen:
     old_costs = [cost for cost in found.measured if any(_replaces(other, cost) for other in found.measured)]
     older = [item.stored for item in (*old_runs, *orphans, *old_tests, *old_costs)]
     folders = {stored.folder for stored in older}
+    replaced = _replaced([run for run in found.trained if run.stored.folder not in folders])
+    folders |= {stored.folder for stored in replaced}
     return Chosen(
         found=found.where(lambda stored: stored.folder not in folders),
         failed=tuple(failed),
-        left_out=tuple(LeftOut(stored=stored, why=OLDER) for stored in older),
+        left_out=(
+            *(LeftOut(stored=stored, why=OLDER) for stored in older),
+            *(LeftOut(stored=stored, why=REPLACED) for stored in replaced),
+        ),
     )
+
+
+def _replaced(runs: Sequence[Trained]) -> list[Stored]:
+    """Runs of one configuration and seed but for the newest: their backbones began with other weights."""
+    newest: dict[Hashable, Trained] = {}
+    for run in sorted(runs, key=_moment):
+        newest[run.pair, run.cell.arm, run.cell.seed] = run
+    kept = {run.stored.folder for run in newest.values()}
+    return [run.stored for run in runs if run.stored.folder not in kept]
 
 
 def _replaces(newer: Measured, older: Measured) -> bool:

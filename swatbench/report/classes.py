@@ -7,6 +7,7 @@ import numpy as np
 from swatbench.report import words
 from swatbench.report.accuracy import on_test_split
 from swatbench.report.comparison import Comparison, PairRuns
+from swatbench.report.metric import shared_metric
 from swatbench.report.section import Section
 from swatbench.report.selection import Trained
 from swatbench.report.table import Column, Table, make_table
@@ -19,15 +20,21 @@ _EXTREMES = ALL_SHOWN // 2
 
 
 def classes_table(sections: Sequence[Section]) -> Table:
-    """Accuracy of each class on the test split, mean over the seeds that are compared."""
+    """Accuracy of each class on the test split, or its IoU, mean over the seeds that are compared."""
     groups = [group for section in sections for group in _groups(section)]
+    metric = shared_metric(sections)
     columns = (
         *WHO,
         Column(name="reference", title="Against"),
         Column(name="class", title="Class", numeric=True),
         Column(name="name", title="Name"),
-        Column(name="reference_percent", title="Reference, top-1 %", show=words.decimal, numeric=True),
-        Column(name="arm_percent", title="Arm, top-1 %", show=words.decimal, numeric=True),
+        Column(
+            name="reference_percent",
+            title=f"Reference, {metric.by_class} %",
+            show=words.decimal,
+            numeric=True,
+        ),
+        Column(name="arm_percent", title=f"Arm, {metric.by_class} %", show=words.decimal, numeric=True),
         Column(name="points", title="Difference, points", show=words.signed, numeric=True),
         Column(name="seeds", title="Seeds", show=words.whole, numeric=True),
     )
@@ -35,6 +42,8 @@ def classes_table(sections: Sequence[Section]) -> Table:
         "The test split by class; means over the seeds that are compared. A class has "
         "few images and many are looked at, so the extremes are partly chance: there is no interval here."
     )
+    if metric.of_masks:
+        note = f"IoU of each class, of all images' pixels together. {note}"
     if any(len(group) > ALL_SHOWN for group in groups):
         note += f" Shown are the {_EXTREMES} largest gains and losses; the CSV file has every class."
     rows = [row for group in groups for row in _shown(group)]

@@ -7,6 +7,7 @@ from functools import cached_property
 from swatbench.report.accuracy import Accuracy, Answers, answers_of, difference
 from swatbench.report.agreement import disagreements
 from swatbench.report.conditions import setting_of
+from swatbench.report.metric import Metric, shared_metric
 from swatbench.report.ratios import CostRatios, cost_ratios
 from swatbench.report.selection import Measured, Tested, Trained
 from swatbench.report.versions import unlike_versions
@@ -81,6 +82,11 @@ class PairRuns:
     trained: tuple[Trained, ...]
     conditions: tuple[Measured, ...] = ()
     tested: tuple[Tested, ...] = ()
+
+    @property
+    def metric(self) -> Metric:
+        """What arms are compared by."""
+        return shared_metric((*self.trained, *self.tested, *self.conditions))
 
     @property
     def measured(self) -> Measured | None:

@@ -7,6 +7,7 @@ from swatbench.report import words
 from swatbench.report.comparison import Comparison
 from swatbench.report.conditions import CALLS, condition_columns, filled, input_columns, setting_of
 from swatbench.report.cost_words import COUNTERS_DISAGREE, ONE_MEASUREMENT, UNSETTLED
+from swatbench.report.mask_columns import head_of_row, heads_where_told
 from swatbench.report.ratios import FLOOR, RESOLUTION_BYTES, CostRatios, PeakRatio, moved_in_words
 from swatbench.report.section import Section
 from swatbench.report.selection import Measured
@@ -41,6 +42,7 @@ def cost_table(sections: Sequence[Section], link: Link) -> Table:
     columns = (
         *WHO,
         *told,
+        *heads_where_told(rows),
         _number("params", "Parameters", words.whole),
         _number("macs", "MACs an image", words.quantity, remark=_macs_remark),
         _number("inference_p50_s", "Forward pass, median", words.duration),
@@ -188,6 +190,7 @@ def _cost_row(machine: str, measured: Measured, cost: ArmCost, link: Link) -> Ro
         "training_p50_s": cost.training_s.p50 if cost.training_s else None,
         "training_p95_s": cost.training_s.p95 if cost.training_s else None,
         "rounds": cost.inference_s.n,
+        **head_of_row(measured.stored.record.cell),
         "setting": setting_of(result),
         "setting_alone": setting_of(result, without_condition=True),
         "record": link(measured.stored),

@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from swatbench.report import words
 from swatbench.report.canvas import INK, LINES, Drawing, colour_key, dots_along, draw, look_of, tip
 from swatbench.report.curve_lines import MOST_LINES, Curve, CurveLine, lines_of
+from swatbench.report.metric import TOP1, Metric
 from swatbench.report.palette import Shade
 
 _BAND_ALPHA = 0.15
@@ -22,24 +23,27 @@ _MOST_TIPS = 300
 """Points of all lines that have a hover text; of more, so many are spread over them evenly."""
 
 
-def accuracy_curves(found: Sequence[Curve], shades: dict[str, Shade], suffix: str) -> Drawing | None:
-    """Draw test accuracy by epoch, or nothing where it was not measured.
+def accuracy_curves(
+    found: Sequence[Curve], shades: dict[str, Shade], suffix: str, metric: Metric = TOP1
+) -> Drawing | None:
+    """Draw test accuracy by epoch, or mIoU, or nothing where it was not measured.
 
     Args:
         found: Curves.
         shades: Pair → its look.
         suffix: End of the file's name.
+        metric: What was measured.
     """
-    raw = lines_of(found, "top1_percent")
-    averaged = lines_of(found, "ema_top1_percent", thin=True)
+    raw = lines_of(found, metric.column)
+    averaged = lines_of(found, metric.averaged, thin=True)
     remark = " It is that of the weights themselves (raw)"
     return _draw(
         f"curves_accuracy{suffix}",
         [*raw, *averaged],
         shades,
-        label="Top-1 on test images, %",
-        show=lambda percent: f"{words.decimal(percent)} % top-1",
-        title="Test accuracy while training.",
+        label=f"{metric.title} on test images, %",
+        show=lambda percent: f"{words.decimal(percent)} % {metric.name}",
+        title=f"Test {metric.noun} while training.",
         remark=f"{remark}; thinner lines are their moving average's (EMA)." if averaged else f"{remark}.",
     )
 

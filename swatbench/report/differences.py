@@ -5,12 +5,16 @@ from collections.abc import Iterator, Sequence
 from swatbench.report import words
 from swatbench.report.accuracy import Accuracy
 from swatbench.report.comparison import Comparison
-from swatbench.report.families import ALPHA, Adjusted, seed_verdict
+from swatbench.report.families import Adjusted, seed_verdict
+from swatbench.report.image_rows import IMAGE_EXTRA, image_columns, image_note, image_rows
+from swatbench.report.metric import Metric, shared_metric
+from swatbench.report.record_links import records_of
 from swatbench.report.section import Section
 from swatbench.report.table import Column, Table, make_table
-from swatbench.report.tables import MOST_LINKED, WHO, Link, Links, Row, who, with_weights
+from swatbench.report.tables import MOST_LINKED, WHO, Link, Row, who, with_weights
 from swatbench.report.weights import KINDS
 from swatbench.stats.accuracy import ImageDifference
+from swatbench.stats.miou import MaskDifference
 
 
 def across_seeds_table(sections: Sequence[Section], link: Link) -> Table:
@@ -22,7 +26,8 @@ def across_seeds_table(sections: Sequence[Section], link: Link) -> Table:
         for item, adjusted in _compared(section)
         if item.accuracy
     ]
-    columns = (*WHO, *_seed_columns(rows), Column(name="records", title="Records", links=True))
+    shown = _seed_columns(rows, shared_metric(sections))
+    columns = (*WHO, *shown, Column(name="records", title="Records", links=True))
     note = (
         "Does the difference hold when training is repeated? Each seed is a pair. The first interval is "
         "Student's, on these test images; the second lets seeds and images vary at once. Holm corrects the p "
@@ -40,30 +45,13 @@ def these_images_table(sections: Sequence[Section], link: Link) -> Table:
         for section in sections
         for item, adjusted in _compared(section)
         if item.accuracy and item.accuracy.images
-        for row in _image_rows(section, item, item.accuracy.images, adjusted, link)
+        for row in image_rows(section, item, item.accuracy, adjusted, link)
     ]
-    columns = (
-        *WHO,
-        Column(name="reference", title="Against"),
-        Column(name="seed", title="Seed", numeric=True),
-        Column(name="points", title="Top-1, points", show=words.signed, numeric=True),
-        Column(name="interval", title="95 % CI", shown_only=True),
-        Column(name="won", title="Only the arm right", show=words.whole, numeric=True),
-        Column(name="lost", title="Only the reference right", show=words.whole, numeric=True),
-        Column(name="images", title="Images", show=words.whole, numeric=True),
-        Column(name="verdict", title="Verdict"),
-        Column(name="mcnemar_p", title="p (McNemar)", show=words.probability, numeric=True),
-        Column(name="holm_mcnemar_p", title="Holm's p", show=words.probability, numeric=True),
-        Column(name="records", title="Records", links=True),
-    )
-    note = (
-        "Do these trained models differ on images like these? Each image is a pair, so a row says nothing of "
-        "a new seed. The row “all” takes the seeds together; its interval is a bootstrap over images. The "
-        "others are single checkpoints, by McNemar's exact test, with Holm's correction for all of them."
-    )
-    extra = ("low", "high", "image_tests")
+    metric = shared_metric(sections)
+    note = with_weights(image_note(metric), sections)
     title = "Do these checkpoints differ on these images?"
-    return make_table("these_images", title, with_weights(note, sections), columns, rows, extra=extra)
+    extra = IMAGE_EXTRA[metric.task]
+    return make_table("these_images", title, note, image_columns(metric), rows, extra=extra)
 
 
 def further_table(sections: Sequence[Section], link: Link) -> Table:
@@ -84,7 +72,7 @@ def further_table(sections: Sequence[Section], link: Link) -> Table:
         *WHO,
         Column(name="test", title="Test set"),
         Column(name="weights", title="Weights", show=lambda kind: KINDS.get(kind, kind)),
-        *_seed_columns(rows),
+        *_seed_columns(rows, shared_metric(sections)),
         Column(name="image_interval", title="These images: 95 % CI", shown_only=True),
         Column(name="image_verdict", title="These images"),
         Column(name="records", title="Records", links=True),
@@ -96,25 +84,6 @@ def further_table(sections: Sequence[Section], link: Link) -> Table:
     extra = (*_SEED_EXTRA, "images", "image_low", "image_high")
     title = "Differences on further test sets"
     return make_table("further_differences", title, note, columns, rows, extra=extra)
-
-
-def records_of(section: Section, item: Comparison, link: Link, *, seed: int | None = None) -> Links:
-    """Links to the records that a comparison of accuracy rests on, reference first, of the first seeds.
-
-    Args:
-        section: The machine's section.
-        item: The comparison.
-        link: Record → its address.
-        seed: One seed alone; None for all that were compared.
-    """
-    runs = section.of_pair(item.pair)
-    sides = [(arm, runs.runs(arm)) for arm in (item.reference, item.arm)]
-    seeds = (seed,) if seed is not None else item.accuracy.compared if item.accuracy else ()
-    return tuple(
-        (f"{arm} {number}", link(of_arm[number].stored))
-        for number in seeds[:MOST_LINKED]
-        for arm, of_arm in sides
-    )
 
 
 _SEED_EXTRA = (
@@ -130,11 +99,11 @@ _SEED_EXTRA = (
 """What of the question across seeds only the CSV file holds."""
 
 
-def _seed_columns(rows: Sequence[Row]) -> tuple[Column, ...]:
+def _seed_columns(rows: Sequence[Row], metric: Metric) -> tuple[Column, ...]:
     columns = (
         Column(name="reference", title="Against"),
         Column(name="seeds", title="Seeds", show=words.whole, numeric=True),
-        Column(name="points", title="Top-1, points", show=words.signed, numeric=True),
+        Column(name="points", title=f"{metric.title}, points", show=words.signed, numeric=True),
         Column(name="interval", title="95 % CI", shown_only=True),
         Column(name="both_interval", title="95 % CI, new images too", shown_only=True),
         Column(name="verdict", title="Verdict"),
@@ -179,41 +148,7 @@ def _seed_row(accuracy: Accuracy, adjusted: Adjusted) -> Row:
     }
 
 
-def _image_rows(
-    section: Section, item: Comparison, images: ImageDifference, adjusted: Adjusted, link: Link
-) -> Iterator[Row]:
-    assert item.accuracy is not None
-    if images.seeds > 1:
-        yield {
-            "seed": "all",
-            "points": images.points,
-            "low": images.low,
-            "high": images.high,
-            "interval": words.between(images.low, images.high),
-            "images": images.images,
-            "verdict": "decided" if images.decided else "not decided",
-            "records": records_of(section, item, link),
-        }
-    counted = zip(item.accuracy.compared, images.won, images.lost, images.mcnemar_p, strict=True)
-    for (seed, won, lost, p), holm_p in zip(counted, adjusted.mcnemar_p, strict=True):
-        yield {
-            "seed": str(seed),
-            "points": 100 * (won - lost) / images.images,
-            "interval": words.between(images.low, images.high) if images.seeds == 1 else words.NOTHING,
-            "low": images.low if images.seeds == 1 else None,
-            "high": images.high if images.seeds == 1 else None,
-            "won": won,
-            "lost": lost,
-            "images": images.images,
-            "verdict": _image_verdict(p, holm_p, adjusted.image_tests),
-            "mcnemar_p": p,
-            "holm_mcnemar_p": holm_p,
-            "image_tests": adjusted.image_tests,
-            "records": records_of(section, item, link, seed=seed),
-        }
-
-
-def _all_images(images: ImageDifference | None) -> Row:
+def _all_images(images: ImageDifference | MaskDifference | None) -> Row:
     if images is None:
         return {"image_interval": words.NOTHING, "image_verdict": "not compared"}
     return {
@@ -223,12 +158,6 @@ def _all_images(images: ImageDifference | None) -> Row:
         "image_interval": words.between(images.low, images.high),
         "image_verdict": "decided" if images.decided else "not decided",
     }
-
-
-def _image_verdict(p: float, holm_p: float | None, tests: int) -> str:
-    if p >= ALPHA:
-        return "not decided"
-    return "decided" if holm_p is not None and holm_p < ALPHA else f"not decided among {tests} tests"
 
 
 def _unlike(remarks: str) -> str:

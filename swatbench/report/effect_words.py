@@ -4,6 +4,7 @@ from swatbench.report import words
 from swatbench.report.accuracy import Accuracy
 from swatbench.report.families import ALPHA, Adjusted, seed_verdict
 from swatbench.stats.accuracy import FEW_SEEDS, ImageDifference, SeedDifference
+from swatbench.stats.miou import MaskDifference
 
 
 def effect_in_words(accuracy: Accuracy, adjusted: Adjusted) -> str:
@@ -45,12 +46,14 @@ def _across_seeds(seeds: SeedDifference, adjusted: Adjusted) -> str:
     return told
 
 
-def _these_images(images: ImageDifference | None, adjusted: Adjusted) -> str:
+def _these_images(images: ImageDifference | MaskDifference | None, adjusted: Adjusted) -> str:
     if images is None:
         return "Not compared image by image"
     checkpoints = words.count(2 * images.seeds, "checkpoint")
     told = f"These {checkpoints} on these {words.count(images.images, 'image')}: "
     told += f"95 % CI {words.between(images.low, images.high)}{'' if images.decided else ', not decided'}"
+    if isinstance(images, MaskDifference):
+        return told
     largest = max((p for p in adjusted.mcnemar_p if p is not None), default=None)
     corrected = f" (Holm's over {adjusted.image_tests} tests)" if adjusted.image_tests > 1 else ""
     return f"{told}; McNemar's p {_at_most(words.probability(largest), images.seeds)}{corrected}"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from swatbench.report.accuracy import Accuracy
-from swatbench.stats.accuracy import FEW_SEEDS, SeedDifference
+from swatbench.stats.accuracy import FEW_SEEDS, ImageDifference, SeedDifference
 from swatbench.stats.multiplicity import holm
 
 ALPHA = 0.05
@@ -32,7 +32,7 @@ class Adjusted:
     Attributes:
         t_p: Of the paired t test across seeds; None where there is none.
         sign_flip_p: Of the sign-flip test across seeds.
-        mcnemar_p: Of McNemar's test, for each seed.
+        mcnemar_p: Of McNemar's test, for each seed; nothing for masks, which have no such test.
         comparisons: Comparisons in the family.
         image_tests: McNemar's tests in the family.
     """
@@ -56,7 +56,7 @@ def families(items: Sequence[Compared]) -> tuple[Adjusted | None, ...]:
     accuracies = [item.accuracy for item in items if item.accuracy]
     t_p = iter(holm([accuracy.seeds.t_p for accuracy in accuracies]))
     flips = iter(holm([accuracy.seeds.p if accuracy.seeds.seeds > 1 else None for accuracy in accuracies]))
-    per_seed = [accuracy.images.mcnemar_p if accuracy.images else () for accuracy in accuracies]
+    per_seed = [_mcnemar(accuracy) for accuracy in accuracies]
     images = iter(holm([p for row in per_seed for p in row]))
     tests = sum(map(len, per_seed))
     adjusted = iter(
@@ -72,6 +72,10 @@ def families(items: Sequence[Compared]) -> tuple[Adjusted | None, ...]:
         ]
     )
     return tuple(next(adjusted) if item.accuracy else None for item in items)
+
+
+def _mcnemar(accuracy: Accuracy) -> tuple[float, ...]:
+    return accuracy.images.mcnemar_p if isinstance(accuracy.images, ImageDifference) else ()
 
 
 def seed_verdict(seeds: SeedDifference, adjusted: Adjusted) -> str:

@@ -1,4 +1,4 @@
-"""Sections → figures: accuracy against cost, training curves, time, throughput, roofline, breakdown."""
+"""Sections → figures: accuracy against cost, training curves, masks, time, throughput, roofline, parts."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -9,6 +9,7 @@ from swatbench.report.breakdowns import breakdown_bars
 from swatbench.report.canvas import Drawing, colours
 from swatbench.report.curve_lines import curves
 from swatbench.report.curves import accuracy_curves, loss_curves
+from swatbench.report.mask_pictures import mask_pictures
 from swatbench.report.palette import Shade
 from swatbench.report.points import points, published_points
 from swatbench.report.roofline_figure import roofline
@@ -69,20 +70,25 @@ def _makers(section: Section, suffix: str) -> list[Maker]:
     weights = weights_of(section.pairs)
     shown = points(section) or published_points(section)
     single: list[Callable[[], Drawn]] = [
-        *(maker for axis in AXES for maker in scatters(axis, shown, shades, suffix, weights=weights)),
+        *(
+            maker
+            for axis in AXES
+            for maker in scatters(axis, shown, shades, suffix, weights=weights, metric=section.metric)
+        ),
         partial(time_ratios, section, shades, suffix),
         partial(throughput_curves, "inference", section, shades, suffix),
         partial(throughput_curves, "training", section, shades, suffix),
         partial(roofline, section, shades, suffix),
         partial(breakdown_bars, section, shades, suffix),
     ]
+    single += [partial(mask_pictures, runs, suffix) for runs in section.pairs if runs.metric.of_masks]
     # The longest first, so that no process waits for another at the end.
     return [partial(_curves, section, shades, suffix), *(partial(_alone, draw) for draw in single)]
 
 
 def _curves(section: Section, shades: dict[str, Shade], suffix: str) -> tuple[Drawn, ...]:
     found = curves(section)
-    return accuracy_curves(found, shades, suffix), loss_curves(found, shades, suffix)
+    return accuracy_curves(found, shades, suffix, section.metric), loss_curves(found, shades, suffix)
 
 
 def _alone(draw: Callable[[], Drawn]) -> tuple[Drawn, ...]:

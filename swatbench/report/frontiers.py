@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from swatbench.report import words
 from swatbench.report.axes import AXES, Axis, Placed, placed, unbeaten
 from swatbench.report.comparison import Refusal
+from swatbench.report.metric import Metric, shared_metric
 from swatbench.report.points import PUBLISHED, Point, points, published_points
 from swatbench.report.section import Section
 from swatbench.report.table import Column, Table, make_table
@@ -22,12 +23,13 @@ def frontiers_table(sections: Sequence[Section], link: Link) -> Table:
         for section in sections
         for found in [points(section) or published_points(section)]
         for axis in AXES
-        for row in _rows(axis, found, link)
+        for row in _rows(axis, found, link, section.metric)
     ]
+    metric = shared_metric(sections)
     columns = (
         Column(name="cost", title="Cost"),
         *WHO,
-        Column(name="top1_percent", title="Top-1 %", show=words.decimal, numeric=True),
+        Column(name=metric.column, title=f"{metric.title} %", show=words.decimal, numeric=True),
         Column(name="source", title="Accuracy from"),
         Column(name="shown", title="Value", shown_only=True),
         Column(name="standing", title="Frontier"),
@@ -61,7 +63,7 @@ def unlike_points(section: Section) -> Iterator[Refusal]:
         yield Refusal(pair=pair, arm=arm, seed=None, what=what, why=f"not made alike: {why}")
 
 
-def _rows(axis: Axis, found: Sequence[Point], link: Link) -> Iterator[Row]:
+def _rows(axis: Axis, found: Sequence[Point], link: Link, metric: Metric) -> Iterator[Row]:
     for number, group in enumerate(placed(axis, found), start=1):
         best = unbeaten(axis, group.items)
         kept = set(map(id, best))
@@ -71,7 +73,7 @@ def _rows(axis: Axis, found: Sequence[Point], link: Link) -> Iterator[Row]:
                 "cost": axis.label(group.setting),
                 "pair": point.pair,
                 "arm": point.arm,
-                "top1_percent": point.top1_percent,
+                metric.column: point.percent,
                 "source": "published" if point.trained is PUBLISHED else "these runs",
                 "value": x,
                 "shown": axis.show(x),
@@ -95,5 +97,5 @@ def _better(axis: Axis, item: Placed, best: Sequence[Placed]) -> str:
     x, point = item
     sign = -1 if axis.more_is_better else 1
     cheaper = [other for value, other in best if sign * value <= sign * x]
-    better = [other for other in cheaper if other.top1_percent >= point.top1_percent]
-    return max(better, key=lambda other: other.top1_percent).name
+    better = [other for other in cheaper if other.percent >= point.percent]
+    return max(better, key=lambda other: other.percent).name

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from swatbench.report.accuracy import Accuracy, Answers, difference, on_test_split
+from swatbench.report.accuracy import Accuracy, Answers, difference, on_test_split, tested_likewise
 from swatbench.report.agreement import disagreements, unlike_tests
 from swatbench.report.comparison import PairRuns, Refusal
 from swatbench.report.selection import Tested, Trained
@@ -48,8 +48,7 @@ class _Side:
     @property
     def answers(self) -> Answers | None:
         """What the weights that the run's accuracy is of answered, where they were tested."""
-        found = (item for item in self.test.result.evaluated if item.weights == self.weights)
-        evaluated = next(found, None)
+        evaluated = tested_likewise(self.run.result, self.test.result)
         if evaluated is None:
             return None
         return Answers(seed=self.run.cell.seed, stored=self.test.stored, evaluated=evaluated)

@@ -21,7 +21,7 @@ NAMES: Mapping[str, str] = MappingProxyType(
         "max_macs_ratio": "MACs",
         "max_inference_memory_ratio": "inference memory",
         "max_training_memory_ratio": "training memory",
-        "min_gain_points": "points top-1",
+        "min_gain_points": "points",
     }
 )
 """Name of a gate → what it limits, in words."""
@@ -56,6 +56,16 @@ class Found:
     doubt: str = ""
 
 
+def limited(section: Section, name: str) -> str:
+    """What a gate limits in a section, in words: a gain is one in its metric.
+
+    Args:
+        section: The machine's section.
+        name: A key of `NAMES`.
+    """
+    return section.metric.points if name == GAIN else NAMES[name]
+
+
 def values_of(section: Section, pair: str, arm: str, name: str) -> tuple[Found, ...]:
     """What a section says of one arm under one gate's name: one value a measurement, or none.
 
@@ -77,7 +87,7 @@ def _gain(item: Comparison) -> Iterator[Found]:
     if item.accuracy is None:
         return
     seeds, images = item.accuracy.seeds, item.accuracy.images
-    points = f"{words.signed(seeds.points)} points top-1"
+    points = f"{words.signed(seeds.points)} {item.accuracy.metric.points}"
     if seeds.seeds > 1:
         few = "" if seeds.seeds >= FEW_SEEDS else ", if differences are normal"
         told = f"{points} (95 % CI {words.between(seeds.low, seeds.high)})"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from swatbench.errors import SuiteError
-from swatbench.report.gate_values import GAIN, NAMES, Found, values_of
+from swatbench.report.gate_values import GAIN, NAMES, Found, limited, values_of
 from swatbench.report.section import Section
 from swatbench.spec.catalog import suggest
 
@@ -181,7 +181,9 @@ def _in_section(gate: Gate, section: Section, waiting: Sequence[str]) -> Iterato
                 gate=gate, machine=section.machine, pair=pair, arm=arm, found=found, verdict=verdict, why=why
             )
         if not values:
-            yield _nothing(gate, section.machine, pair, arm, f"{NAMES[gate.name]} was not compared here")
+            yield _nothing(
+                gate, section.machine, pair, arm, f"{limited(section, gate.name)} was not compared here"
+            )
     if not keys:
         yield _nothing(gate, section.machine, gate.pair, gate.arm, "no comparison that it is for")
     failed = [stored.record.cell_id for stored in section.failed]

@@ -73,7 +73,7 @@ GROUPS = (
     Group(
         name="accuracy",
         title="Accuracy",
-        figures=("curves_",),
+        figures=("curves_", "masks_"),
         tables=(across_seeds_table, these_images_table, settling_table, means_table, further_table),
         folded=(_plain(classes_table), evaluations_table, accuracy_table),
     ),

@@ -13,7 +13,7 @@ class Margin:
     """An equivalence margin.
 
     Attributes:
-        points: Largest difference in top-1 accuracy that counts as none, in points.
+        points: Largest difference in the score that counts as none, in points.
         set_at: Moment at which a run first asked for it, or None where that is not known.
     """
 

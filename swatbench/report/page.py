@@ -17,6 +17,7 @@ from swatbench.report.breakdowns import PROFILER_NOTE
 from swatbench.report.chapters import begun_chapters
 from swatbench.report.groups import grouped
 from swatbench.report.ledger import damaged_table
+from swatbench.report.metric import shared_metric
 from swatbench.report.section import Section, sections
 from swatbench.report.selection import WellFormed, parse
 from swatbench.report.sentences import MAC, measured_in_words, tally
@@ -129,6 +130,7 @@ def _head(gathered: Gathered, damaged: int) -> dict[str, str]:
         "tally": tally(found, damaged),
         "mac": MAC,
         "profiler": PROFILER_NOTE,
+        "task": shared_metric(found).task,
         "measured": measured_in_words(reported) or "Cost was not measured.",
     }
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from swatbench.report import words
 from swatbench.report.comparison import Comparison
 from swatbench.report.costs import measurements
-from swatbench.report.differences import records_of
 from swatbench.report.families import seed_verdict
 from swatbench.report.published import published_rows
 from swatbench.report.ratios import CostRatios, PeakRatio
+from swatbench.report.record_links import records_of
 from swatbench.report.section import Section
 from swatbench.report.table import Column, Table, make_table
 from swatbench.report.tables import WHO, Link, Row, who
@@ -70,7 +70,8 @@ def per_point_table(sections: Sequence[Section], link: Link) -> Table:
 
 def _gains(section: Section) -> Iterator[tuple[Comparison, Gain]]:
     trained = any(runs.trained for runs in section.pairs)
-    known = {} if trained else {(row.pair, row.arm): row.top1_percent for row in published_rows()}
+    rows = () if trained else published_rows(section.metric)
+    known = {(row.pair, row.arm): row.score_percent for row in rows}
     for item, adjusted in zip(section.comparisons, section.adjusted, strict=True):
         if item.accuracy and adjusted:
             seeds = item.accuracy.seeds

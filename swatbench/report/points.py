@@ -24,10 +24,10 @@ class Point:
         arm: Arm.
         is_reference: Whether the others are compared with it.
         compared: Whether it was compared with its reference, so that an arrow may lead to it.
-        top1_percent: Mean accuracy over seeds, or the published one.
+        percent: Mean score over seeds, or the published one.
         lowest_percent: The lowest seed's.
         highest_percent: The highest seed's.
-        seeds: Seeds; 0 where the accuracy is published.
+        seeds: Seeds; 0 where the score is published.
         params: Parameters.
         measured: Measurement of its cost, or None where there is none of this very model.
         trained: How it was trained and tested.
@@ -38,7 +38,7 @@ class Point:
     arm: str
     is_reference: bool
     compared: bool
-    top1_percent: float
+    percent: float
     lowest_percent: float
     highest_percent: float
     seeds: int
@@ -72,11 +72,14 @@ def points(section: Section) -> tuple[Point, ...]:
 def published_points(section: Section) -> tuple[Point, ...]:
     """Where a section trained nothing, published accuracies with the cost that was measured here.
 
-    Only pairs of which the paper gives both arms have them; the reference comes first.
+    Only arms that are published have them; the reference comes first.
     """
     if any(runs.trained for runs in section.pairs):
         return ()
-    known = {(point.pair, point.arm): point for point in published_for(runs.pair for runs in section.pairs)}
+    known = {
+        (point.pair, point.arm): point
+        for point in published_for((runs.pair for runs in section.pairs), section.metric)
+    }
     return tuple(
         point
         for runs in section.pairs
@@ -86,7 +89,7 @@ def published_points(section: Section) -> tuple[Point, ...]:
 
 
 def _point(runs: PairRuns, arm: str, trained: list[Trained], *, compared: bool) -> Point:
-    percents = [run.result.top1_percent for run in trained]
+    percents = [run.result.score_percent for run in trained]
     # A cost that was taken of another model would put the point in the wrong place.
     measured = runs.measured if cost_mismatch(runs, arm) is None else None
     return Point(
@@ -94,7 +97,7 @@ def _point(runs: PairRuns, arm: str, trained: list[Trained], *, compared: bool) 
         arm=arm,
         is_reference=arm == runs.reference,
         compared=compared,
-        top1_percent=sum(percents) / len(percents),
+        percent=sum(percents) / len(percents),
         lowest_percent=min(percents),
         highest_percent=max(percents),
         seeds=len(percents),
@@ -114,9 +117,9 @@ def _published_point(runs: PairRuns, arm: str, known: Mapping[tuple[str, str], P
         arm=arm,
         is_reference=arm == runs.reference,
         compared=arm != runs.reference,
-        top1_percent=found.top1_percent,
-        lowest_percent=found.top1_percent,
-        highest_percent=found.top1_percent,
+        percent=found.score_percent,
+        lowest_percent=found.score_percent,
+        highest_percent=found.score_percent,
         seeds=0,
         params=cost.params,
         measured=runs.measured,

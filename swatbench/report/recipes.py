@@ -9,17 +9,19 @@ from pydantic import BaseModel, ValidationError
 
 from swatbench.report import words
 from swatbench.report.section import Section
+from swatbench.report.segmenting import head_in_words, inference_in_words
 from swatbench.report.selection import Trained
 from swatbench.report.table import Column, Table, make_table
 from swatbench.report.tables import Row
 from swatbench.spec.cells import Resolution, Speed
 from swatbench.spec.dotted import flat
 from swatbench.spec.recipe import Augmentation, Ema, Recipe
+from swatbench.spec.segmentation import Segmentation
 
 Setting = tuple[str, str]
 """What a setting is of, and its name."""
 
-_OF = ("resolved", "recipe", "machine", "speed")
+_OF = ("resolved", "recipe", "segmentation", "backbone", "machine", "speed")
 
 _BELOW: Mapping[str, type[BaseModel]] = MappingProxyType({"augmentation": Augmentation, "ema": Ema})
 
@@ -29,16 +31,31 @@ _NAMES: Mapping[str, int] = MappingProxyType(
         name: place
         for place, name in enumerate(
             dotted
-            for spec in (Recipe, Resolution, Speed)
+            for spec in (Segmentation, Recipe, Resolution, Speed)
             for top in spec.model_fields
             for dotted in (top, *(f"{top}.{low}" for low in getattr(_BELOW.get(top), "model_fields", ())))
         )
     }
 )
 """Setting → its place."""
+_LAST = 1 + max(_NAMES.values())
+"""Place of those that no spec has."""
 
-_TOLD = ("recipe", "micro_batch_size", "streams", "resolution", "threads", "deterministic", "speed")
+_TOLD = (
+    "segmentation",
+    "backbone",
+    "recipe",
+    "micro_batch_size",
+    "streams",
+    "resolution",
+    "threads",
+    "deterministic",
+    "speed",
+)
 """Keys of a cell that the table tells of."""
+
+_SHOWN = 10
+"""Characters of a digest that are shown."""
 
 _SHARED, _UNLIKE = "shared", "differs"
 
@@ -131,6 +148,8 @@ def _asked(run: Trained) -> Mapping[str, Any]:
 def _of_asked(asked: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
     recipe = dict(asked.get("recipe", {}))
     recipe.pop("micro_batch_size", None)
+    if asked.get("segmentation"):
+        recipe.pop("augmentation", None)  # It is of classifiers; nothing of it was applied.
     yield "resolved", "peak_learning_rate", _peak(asked.get("recipe", {}))
     if "micro_batch_size" in asked:
         yield "resolved", "micro_batch_size", asked["micro_batch_size"]
@@ -139,6 +158,7 @@ def _of_asked(asked: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
         yield "resolved", "streams", asked["streams"]
     resolution = {key: value for key, value in asked.get("resolution", {}).items() if key != "data_digest"}
     own = {key: asked[key] for key in ("threads", "deterministic") if key in asked}
+    yield from _of_masks(asked)
     for of, values in (
         ("recipe", recipe),
         ("machine", {**resolution, **own}),
@@ -147,10 +167,26 @@ def _of_asked(asked: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
         yield from ((of, name, value) for name, value in flat(values).items())
 
 
+def _of_masks(asked: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
+    """How a segmenter is made and tested, and what its backbone begins with; nothing of a classifier."""
+    segmentation = asked.get("segmentation")
+    if not segmentation:
+        return
+    told = {**segmentation, "head": head_in_words(segmentation.get("head"))}
+    tests = told.pop("tests", ())
+    yield from (("segmentation", name, value) for name, value in flat(told).items())
+    for test in tests:
+        yield "segmentation", f"tests: {test.get('name')}", inference_in_words(test)
+    weights = asked.get("backbone")
+    yield "backbone", "begins with", "weights of a classifier" if weights else "fresh weights"
+    if weights:
+        yield "backbone", "sha256", f"{weights[:_SHOWN]}…"
+
+
 def _place(setting: Setting) -> tuple[int, int, Setting]:
     """Settings in the order in which a suite's reference names them; unknown ones after the others."""
     of, name = setting
-    return _OF.index(of), _NAMES.get(name, len(_NAMES)), setting
+    return _OF.index(of), _NAMES.get(name, _LAST), setting
 
 
 def _peak(recipe: Mapping[str, Any]) -> float | None:

@@ -26,8 +26,11 @@ from swatbench.report.canvas import (
     tip,
 )
 from swatbench.report.logarithmic import log_ticks
+from swatbench.report.metric import TOP1, Metric
 from swatbench.report.points import PUBLISHED, Point
 from swatbench.report.published import MARK, Published, footnotes, notes_of, published_for
+from swatbench.report.published_places import grey_of_masks, other_input, published_places, same_input
+from swatbench.report.segmenting import heads_in_words
 from swatbench.report.weights import Weights
 
 _WIDE = 20
@@ -45,6 +48,8 @@ class _Plot:
         paper: Published points of the same pairs.
         shades: Pair → its look.
         ours: Whether the accuracies were measured here.
+        metric: What the arms are compared by.
+        elsewhere: Why published points are missing that there are, or an empty text.
     """
 
     axis: Axis
@@ -53,6 +58,8 @@ class _Plot:
     paper: tuple[tuple[float, Published], ...]
     shades: dict[str, Shade]
     ours: bool
+    metric: Metric
+    elsewhere: str = ""
 
     @property
     def wide(self) -> bool:
@@ -72,7 +79,13 @@ class _Plot:
 
 
 def scatters(
-    axis: Axis, found: Sequence[Point], shades: dict[str, Shade], suffix: str, *, weights: Weights
+    axis: Axis,
+    found: Sequence[Point],
+    shades: dict[str, Shade],
+    suffix: str,
+    *,
+    weights: Weights,
+    metric: Metric = TOP1,
 ) -> tuple[Callable[[], Drawing], ...]:
     """What draws accuracy against one cost: a figure for each group of points that were made alike.
 
@@ -82,26 +95,40 @@ def scatters(
         shades: Pair → its look.
         suffix: End of the files' names.
         weights: Which weights the accuracies are of.
+        metric: What the arms are compared by.
     """
     return tuple(
-        partial(_scatter, axis, group, f"{'' if index == 1 else f'_{index}'}{suffix}", shades, weights)
+        partial(
+            _scatter, axis, group, f"{'' if index == 1 else f'_{index}'}{suffix}", shades, weights, metric
+        )
         for index, group in enumerate(placed(axis, found), start=1)
     )
 
 
 def _scatter(
-    axis: Axis, group: Alike[Placed], suffix: str, shades: dict[str, Shade], weights: Weights
+    axis: Axis,
+    group: Alike[Placed],
+    suffix: str,
+    shades: dict[str, Shade],
+    weights: Weights,
+    metric: Metric,
 ) -> Drawing:
     ours = any(point.trained is not PUBLISHED for _, point in group.items)
+    paper = published_places(axis, [point.pair for _, point in group.items], metric)
+    shown = [] if metric.of_masks and not same_input([point for _, point in group.items], paper) else paper
     plot = _Plot(
         axis=axis,
         shown=group.items,
         best=unbeaten(axis, group.items),
-        paper=_paper(axis, [point.pair for _, point in group.items]),
+        paper=tuple(shown),
         shades=shades,
         ours=ours,
+        metric=metric,
+        elsewhere=other_input(paper) if paper and not shown else "",
     )
-    accuracy = f"Top-1 accuracy{weights.short}, %" if ours else "Published top-1 accuracy, %"
+    accuracy = f"{metric.axis}{weights.short}, %"
+    accuracy = accuracy if ours else f"Published {metric.axis[0].lower()}{metric.axis[1:]}, %"
+    noun = metric.noun if metric.of_masks else metric.noun.capitalize()
 
     def paint(axes: Axes) -> None:
         _paint_frontier(axes, plot)
@@ -120,7 +147,7 @@ def _scatter(
         f"accuracy_{axis.name}{suffix}",
         paint,
         legend=_legend(plot),
-        title=f"{'Accuracy' if ours else 'Published accuracy'} against {axis.noun}.",
+        title=f"{noun if ours else f'Published {metric.noun}'} against {axis.noun}.",
         caption=" ".join(filter(None, _caption(plot, group.unlike, weights))),
         alt=f"{accuracy} against {axis.noun}: " + "; ".join(_spoken(axis, item) for item in plot.shown),
     )
@@ -131,26 +158,35 @@ def _caption(plot: _Plot, unlike: str, weights: Weights) -> Iterable[str]:
         yield "Mean over seeds; bars span the lowest and the highest seed."
         yield "An arrow leads from a reference (open) to each arm compared with it (filled)."
     else:
-        yield "Accuracies are the paper's, for ImageNet-1k; nothing was trained here. Costs are ours."
+        whose = "those of the cited papers" if plot.metric.of_masks else "the paper's"
+        yield f"{plot.metric.plural} are {whose}, for {plot.metric.images}; nothing was trained here."
+        yield "Costs are ours."
     if len(plot.best) > 1:
         yield "The dotted line bounds what no other point beats in both; it takes no interval into account."
     if plot.axis.more_is_better:
         yield "Here the right is the better side."
     if plot.paper:
-        yield "Grey: published (ImageNet-1k)."
+        yield (
+            f"Grey: published ({plot.metric.images})."
+            if not plot.metric.of_masks
+            else grey_of_masks(plot.paper)
+        )
+    yield plot.elsewhere
+    yield _heads(plot)
     if plot.wide:
         yield "The axis of cost is logarithmic."
     if unlike:
         yield f"Not in one figure with the others, since they were not made alike: {unlike}."
     yield weights.told if plot.ours else ""
     if plot.paper or not plot.ours:
-        yield footnotes(published_for({point.pair for _, point in plot.shown}), params=plot.of_params)
+        points = published_for({point.pair for _, point in plot.shown}, plot.metric)
+        yield footnotes(points, params=plot.of_params)
 
 
-def _paper(axis: Axis, pairs: Sequence[str]) -> tuple[tuple[float, Published], ...]:
-    if axis.published is None:
-        return ()
-    return tuple((axis.published(point), point) for point in published_for(pairs))
+def _heads(plot: _Plot) -> str:
+    """By which head the models segment; an empty text for classifiers."""
+    stored = (record for _, point in plot.shown for record in point.records)
+    return heads_in_words(one.record.cell for one in stored)
 
 
 def _legend(plot: _Plot) -> list[Line2D]:
@@ -192,14 +228,14 @@ def _look(others: Sequence[str], arm: str, shade: str, *, reference: bool) -> di
 def _paint_frontier(axes: Axes, plot: _Plot) -> None:
     if len(plot.best) > 1:
         places = [x for x, _ in plot.best]
-        axes.plot(places, [point.top1_percent for _, point in plot.best], zorder=1, **_FRONTIER)
+        axes.plot(places, [point.percent for _, point in plot.best], zorder=1, **_FRONTIER)
 
 
 def _paint_points(axes: Axes, plot: _Plot) -> None:
     others = _others(plot.shown)
-    references = {point.pair: (x, point.top1_percent) for x, point in plot.shown if point.is_reference}
+    references = {point.pair: (x, point.percent) for x, point in plot.shown if point.is_reference}
     for x, point in plot.shown:
-        shade, y = plot.shades[point.pair], point.top1_percent
+        shade, y = plot.shades[point.pair], point.percent
         if point.compared and point.pair in references:
             _arrow(axes, references[point.pair], (x, y), shade.colour)
         look = _look(others, point.arm, shade.colour, reference=point.is_reference)
@@ -226,12 +262,12 @@ def _paint_spreads(axes: Axes, plot: _Plot) -> None:
 def _paint_published(axes: Axes, plot: _Plot) -> None:
     starts: dict[str, tuple[float, float]] = {}
     for x, point in plot.paper:
-        end = (x, point.top1_percent)
+        end = (x, point.score_percent)
         if point.pair in starts:
             _arrow(axes, starts[point.pair], end, MUTED)
         look = _look([point.arm], point.arm, MUTED, reference=point.pair not in starts)
         (drawn,) = axes.plot(*end, **look)
-        values = f"{words.decimal(point.top1_percent)} %\n{plot.axis.show(x)}"
+        values = f"{words.decimal(point.score_percent)} %\n{plot.axis.show(x)}"
         tip(drawn, f"{point.pair} {point.arm}, published\n{values}")
         if notes_of(point, params=plot.of_params):
             axes.annotate(MARK, end, xytext=(4, 4), textcoords="offset points", color=MUTED)
@@ -245,7 +281,7 @@ def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], sha
 
 
 def _told(axis: Axis, x: float, point: Point) -> str:
-    percent = words.decimal(point.top1_percent)
+    percent = words.decimal(point.percent)
     if not point.seeds:
         return f"{point.name}\n{percent} % (published)\n{axis.show(x)} (measured here)"
     spread = words.between(point.lowest_percent, point.highest_percent)
@@ -255,4 +291,4 @@ def _told(axis: Axis, x: float, point: Point) -> str:
 
 def _spoken(axis: Axis, item: Placed) -> str:
     x, point = item
-    return f"{point.name} {words.decimal(point.top1_percent)} % and {axis.show(x)}"
+    return f"{point.name} {words.decimal(point.percent)} % and {axis.show(x)}"

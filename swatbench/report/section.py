@@ -4,12 +4,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from swatbench.report.choice import LeftOut, choose
+from swatbench.report.choice import Chosen, LeftOut, choose, of_one_task
 from swatbench.report.comparison import Comparison, PairRuns, Refusal, compare
 from swatbench.report.conditions import place_of
 from swatbench.report.families import Adjusted, families
 from swatbench.report.further import FurtherComparison, compare_further
 from swatbench.report.margin import Margin, margin_of
+from swatbench.report.metric import Metric, shared_metric
+from swatbench.report.segmenting import head_of
 from swatbench.report.selection import Measured, Tested, Trained, WellFormed
 from swatbench.report.side_by_side import side_by_side
 from swatbench.spec.catalog import ARMS, PAIRS
@@ -45,6 +47,11 @@ class Section:
     failed: tuple[Stored, ...]
     margin: Margin | None = None
 
+    @property
+    def metric(self) -> Metric:
+        """What arms are compared by, which the task decides."""
+        return shared_metric(self.pairs)
+
     def of_pair(self, name: str) -> PairRuns:
         """What is reported of one pair, which must be there."""
         return next(runs for runs in self.pairs if runs.pair == name)
@@ -71,7 +78,11 @@ def sections(found: WellFormed, failed: Sequence[Stored], asked: Mapping[str, As
         asked: Machine → what its last run asked for, where that is known.
     """
     machines = sorted({machine_of(stored) for stored in (*found.stored, *failed)})
-    return tuple(_section(machine, found, failed, asked.get(machine)) for machine in machines)
+    chosen = of_one_task([_chosen(machine, found, failed, asked.get(machine)) for machine in machines])
+    return tuple(
+        _section(machine, of_machine, asked.get(machine))
+        for machine, of_machine in zip(machines, chosen, strict=True)
+    )
 
 
 def machine_of(stored: Stored) -> str:
@@ -79,12 +90,15 @@ def machine_of(stored: Stored) -> str:
     return stored.folder.parent.name
 
 
-def _section(machine: str, found: WellFormed, failed: Sequence[Stored], asked: Asked | None) -> Section:
-    chosen = choose(
+def _chosen(machine: str, found: WellFormed, failed: Sequence[Stored], asked: Asked | None) -> Chosen:
+    return choose(
         found.where(lambda stored: machine_of(stored) == machine),
         [stored for stored in failed if machine_of(stored) == machine],
         asked,
     )
+
+
+def _section(machine: str, chosen: Chosen, asked: Asked | None) -> Section:
     pairs = _pairs(chosen.found)
     both = side_by_side([partial(_compared, pair) for pair in pairs])
     compared, further = [one for one, _ in both], [other for _, other in both]
@@ -171,6 +185,9 @@ def cost_mismatch(runs: PairRuns, arm: str) -> str | None:
         return "its cost was measured with another row of the catalogue"
     if any(run.cell.parts != runs.measured.cell.arms.get(arm) for run in trained):
         return "its cost was measured with other parts"
+    heads = [head_of(run.stored.record.cell) for run in trained]
+    if any(head != head_of(runs.measured.stored.record.cell) for head in heads):
+        return "its cost was measured with another head"
     if any(run.result.params != cost.params for run in trained):
         return f"{trained[0].result.params} parameters were trained and {cost.params} measured"
     return None

@@ -2,15 +2,18 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from swatbench.errors import StoreError
+from swatbench.report.cell_facts import CostFacts, EvaluateFacts, TrainFacts
 from swatbench.report.conditions import Called, calls_of, condition_of
+from swatbench.report.metric import MIOU, TOP1, Metric, metric_of
+from swatbench.report.segmenting import first_test
 from swatbench.store.cost import ArmCost, CostResult
 from swatbench.store.files import Stored
 from swatbench.store.record import EvaluationResult, TrainResult
@@ -18,91 +21,8 @@ from swatbench.store.record import EvaluationResult, TrainResult
 TEST_SPLIT = "test"
 """What the test split is called beside further test sets."""
 
-
-class _Row(BaseModel):
-    """A row of the catalogue as a record keeps it; columns that a report does not need may come and go."""
-
-    model_config = ConfigDict(frozen=True, extra="allow")
-
-    name: str
-
-
-class _Recipe(BaseModel):
-    """What a table shows of a recipe."""
-
-    model_config = ConfigDict(frozen=True)
-
-    epochs: int | None = None
-    cooldown_epochs: int = 0
-
-    @property
-    def total_epochs(self) -> int | None:
-        """Passes over the training images, cool-down included."""
-        return None if self.epochs is None else self.epochs + self.cooldown_epochs
-
-
-class _Resolution(BaseModel):
-    """What a machine decided, as far as a record tells."""
-
-    model_config = ConfigDict(frozen=True)
-
-    precision: str | None = None
-
-
-class TrainFacts(BaseModel):
-    """What a report needs of a training cell; a record keeps more, and older ones may keep less."""
-
-    model_config = ConfigDict(frozen=True)
-
-    kind: Literal["train"]
-    pair: _Row
-    """The catalogue's row."""
-    arm: str
-    parts: tuple[str, ...]
-    seed: int
-    recipe: _Recipe
-    resolution: _Resolution = _Resolution()
-
-
-class TestFacts(BaseModel):
-    """What a report needs of a further test set."""
-
-    __test__ = False
-    model_config = ConfigDict(frozen=True)
-
-    name: str
-    labels: str = "folders"
-    among_its_classes: bool = False
-
-
-class EvaluateFacts(BaseModel):
-    """What a report needs of an evaluate cell."""
-
-    model_config = ConfigDict(frozen=True)
-
-    kind: Literal["evaluate"]
-    pair: _Row
-    """The catalogue's row, or the name alone."""
-    arm: str
-    parts: tuple[str, ...] = ()
-    seed: int | None = None
-    """Seed of the training run; None for weights from elsewhere."""
-    weights: str
-    """Digest of the training run's cell, or what names weights from elsewhere."""
-    test: TestFacts | None = None
-    """The further test set; None for the test split."""
-
-
-class CostFacts(BaseModel):
-    """What a report needs of a cost cell."""
-
-    model_config = ConfigDict(frozen=True)
-
-    kind: Literal["cost"]
-    pair: _Row
-    """The catalogue's row."""
-    arms: dict[str, tuple[str, ...]]
-    """Arm → its parts."""
+BACKBONE = "backbone"
+"""Key of a cell with the SHA-256 of the weights that a segmenter's backbone begins with."""
 
 
 # Not the specs themselves: a record keeps the facts of a cell, which lack fields that a suite must state
@@ -142,8 +62,17 @@ class Trained(_Finished[TrainFacts, TrainResult]):
 
     @property
     def configuration(self) -> str:
-        """Digest of everything but the seed: equal for cells that may be averaged."""
+        """Digest of everything but the seed: equal for cells that may be averaged.
+
+        Of the weights that a segmenter's backbone begins with, which each seed may have of its own, it counts
+        whether there are any.
+        """
         return _digest_without(self.stored, {"seed"})
+
+    @property
+    def metric(self) -> Metric:
+        """What its arms are compared by."""
+        return metric_of(self.result)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +89,11 @@ class Tested(_Finished[EvaluateFacts, EvaluationResult]):
         """Digest of everything but the seed, and of whose weights they are: equal for tests of one kind."""
         return _digest_without(self.stored, {"seed", "weights"})
 
+    @property
+    def metric(self) -> Metric:
+        """What its arms are compared by."""
+        return metric_of(self.result.evaluated[0])
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured(_Finished[CostFacts, CostResult]):
@@ -169,6 +103,11 @@ class Measured(_Finished[CostFacts, CostResult]):
     def configuration(self) -> str:
         """Digest of the cell."""
         return self.stored.record.digest
+
+    @property
+    def metric(self) -> Metric:
+        """What its arms would be compared by."""
+        return TOP1 if self.cell.segmentation is None else MIOU
 
     @property
     def condition(self) -> str:
@@ -237,12 +176,23 @@ def _parse_one(stored: Stored) -> Trained | Tested | Measured | str:
         return f"its cell cannot be understood: {'.'.join(map(str, first['loc']))}: {first['msg']}"
     match cell:
         case TrainFacts() if record.train:
-            return Trained(stored=stored, cell=cell, result=record.train)
+            return _unlike(cell, record.train, record.cell) or Trained(
+                stored=stored, cell=cell, result=record.train
+            )
         case EvaluateFacts() if record.evaluation:
             return Tested(stored=stored, cell=cell, result=record.evaluation)
         case CostFacts() if record.cost:
             return _unreadable(stored) or Measured(stored=stored, cell=cell, result=record.cost)
     return f"a finished {cell.kind} cell without a result"
+
+
+def _unlike(facts: TrainFacts, result: TrainResult, cell: Mapping[str, Any]) -> str:
+    """In what a run's result is not what its cell asks for, where it is of masks."""
+    if (facts.segmentation is None) != (result.miou_percent is None):
+        return "its cell and its result are not of one task"
+    if result.inference != first_test(cell).get("name"):
+        return "its score is not of the first way of testing that its cell asks for"
+    return ""
 
 
 def _unreadable(stored: Stored) -> str:
@@ -257,4 +207,6 @@ def _unreadable(stored: Stored) -> str:
 
 def _digest_without(stored: Stored, keys: set[str]) -> str:
     facts = {key: value for key, value in stored.record.cell.items() if key not in keys}
+    if BACKBONE in facts:
+        facts[BACKBONE] = facts[BACKBONE] is not None
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

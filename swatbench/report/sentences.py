@@ -9,9 +9,9 @@ from swatbench.report.comparison import Comparison
 from swatbench.report.conditions import MEMORY_KINDS, is_plain
 from swatbench.report.cost_words import cost_in_words, joined
 from swatbench.report.costs import measurements
-from swatbench.report.differences import records_of
 from swatbench.report.effect_words import effect_in_words, tests_in_words
 from swatbench.report.families import Adjusted, families
+from swatbench.report.record_links import records_of
 from swatbench.report.section import Section
 from swatbench.report.selection import Measured
 from swatbench.report.settling import same_in_words
@@ -96,7 +96,7 @@ def sentence(
         (adjusted,) = families([item])
     told, where = cost_in_words(item.cost) if item.cost else (), _where(item, usual)
     if item.accuracy and adjusted:
-        effect = f"{words.signed(item.accuracy.seeds.points)} points top-1"
+        effect = f"{words.signed(item.accuracy.seeds.points)} {item.accuracy.metric.points}"
         support, tests = effect_in_words(item.accuracy, adjusted), tests_in_words(item.accuracy, adjusted)
     elif trains or not told:
         effect, support, tests = "accuracy not compared", "", ""

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from swatbench.report import words
 from swatbench.report.accuracy import Accuracy
 from swatbench.report.comparison import Comparison
-from swatbench.report.differences import records_of
 from swatbench.report.families import seed_verdict
+from swatbench.report.metric import shared_metric
+from swatbench.report.record_links import records_of
 from swatbench.report.section import Section
 from swatbench.report.table import Column, Table, make_table
 from swatbench.report.tables import WHO, Link, Row, who
-from swatbench.stats.accuracy import ImageDifference
 from swatbench.stats.equivalence import Equivalence, same_within
+from swatbench.stats.miou import MaskDifference
 from swatbench.stats.power import detectable_across_seeds, detectable_on_images, seeds_to_settle
 
 MOST_SEEDS = 1000
@@ -40,7 +41,9 @@ def settling_table(sections: Sequence[Section], link: Link) -> Table:
         *WHO,
         Column(name="reference", title="Against"),
         Column(name="seeds", title="Seeds", show=words.whole, numeric=True),
-        Column(name="points", title="Top-1, points", show=words.signed, numeric=True),
+        Column(
+            name="points", title=f"{shared_metric(sections).title}, points", show=words.signed, numeric=True
+        ),
         Column(name="spread_points", title="Spread over seeds, points", show=_two, numeric=True),
         Column(name="detectable_seeds_points", title="Detectable with these seeds", show=_two, numeric=True),
         Column(name="detectable_images_points", title="Detectable on these images", show=_two, numeric=True),
@@ -69,7 +72,7 @@ def equivalence_of(section: Section, item: Comparison) -> Equivalence | None:
         return None
     runs = section.of_pair(item.pair)
     reference, arm = (
-        [runs.runs(name)[seed].result.top1_percent for seed in item.accuracy.compared]
+        [runs.runs(name)[seed].result.score_percent for seed in item.accuracy.compared]
         for name in (item.reference, item.arm)
     )
     return same_within(reference, arm, section.margin.points)
@@ -93,7 +96,7 @@ _MARGIN = (
 
 
 def _row(accuracy: Accuracy, verdict: str) -> Row:
-    seeds, images = accuracy.seeds, accuracy.images
+    seeds = accuracy.seeds
     spread = seeds.spread_points
     wanted = seeds_to_settle(seeds.points, spread, most=MOST_SEEDS) if spread else None
     return {
@@ -101,15 +104,19 @@ def _row(accuracy: Accuracy, verdict: str) -> Row:
         "points": seeds.points,
         "spread_points": spread,
         "detectable_seeds_points": detectable_across_seeds(spread, seeds.seeds) if spread else None,
-        "detectable_images_points": _on_images(images),
+        "detectable_images_points": _on_images(accuracy),
         "seeds_to_settle": wanted,
         "more_seeds": _more_seeds(verdict, seeds.seeds, wanted, known=bool(spread)),
         "verdict": verdict,
     }
 
 
-def _on_images(images: ImageDifference | None) -> float | None:
+def _on_images(accuracy: Accuracy) -> float | None:
     """What so many images would show; nothing where no image tells the two apart, or there are too few."""
+    images = accuracy.images
+    if isinstance(images, MaskDifference):
+        # Of many images the mean of what each brings is normal, as that of seeds' differences is taken to be.
+        return detectable_across_seeds(accuracy.image_spread_points, images.images)
     if images is None or not images.discordance:
         return None
     points = detectable_on_images(images.discordance, images.images)
@@ -143,13 +150,17 @@ def _same_row(section: Section, item: Comparison) -> Row:
     }
 
 
+_BY_SHARE = "of which this share is answered rightly by one of them alone"
+_BY_SPREAD = "that bring as unequal parts to the difference in mIoU as these do"
+
+
 def _note(sections: Sequence[Section]) -> str:
+    of_images = _BY_SPREAD if shared_metric(sections).of_masks else _BY_SHARE
     note = (
         "Detectable is the true difference, in points, that a test at 5 % would find with a probability of "
-        "80 %: with as many seeds of this spread, or, for two checkpoints, with as many images of which this "
-        "share is answered rightly by one of them alone. More seeds are those after which a true difference "
-        "as large as the one seen would be found so, if the spread stays; no correction for many comparisons "
-        "is in it."
+        f"80 %: with as many seeds of this spread, or, for two checkpoints, with as many images {of_images}. "
+        "More seeds are those after which a true difference as large as the one seen would be found so, if "
+        "the spread stays; no correction for many comparisons is in it."
     )
     margins = [section.margin for section in sections if section.margin]
     if not margins:

@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 from swatbench.report import words
 from swatbench.report.comparison import PairRuns
+from swatbench.report.metric import shared_metric
 
 KINDS: Mapping[str, str] = MappingProxyType({"raw": "raw", "ema": "EMA"})
 """Kind of weights → its name in a table."""
@@ -37,7 +38,9 @@ def kinds_of(pairs: Iterable[PairRuns]) -> frozenset[str]:
 
 
 def told(pairs: Iterable[PairRuns]) -> str:
-    """Say which weights the accuracies are of; nothing where nothing was trained."""
+    """Say which weights the accuracies are of, or the values of mIoU; nothing where nothing was trained."""
+    pairs = [*pairs]
+    scores = shared_metric(pairs).plural
     kinds: dict[str, dict[str, None]] = {}
     for runs in pairs:
         for kind in sorted(kinds_of([runs]), reverse=True):
@@ -45,6 +48,6 @@ def told(pairs: Iterable[PairRuns]) -> str:
     if not kinds:
         return ""
     if len(kinds) == 1:
-        return f"Accuracies are those of {_LONG[next(iter(kinds))]}."
+        return f"{scores} are those of {_LONG[next(iter(kinds))]}."
     each = [f"of {_LONG[kind]} in {words.listed([*names])}" for kind, names in kinds.items()]
-    return f"Accuracies are those {words.listed(each)}."
+    return f"{scores} are those {words.listed(each)}."

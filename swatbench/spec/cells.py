@@ -13,10 +13,11 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from swatbench.spec.base import Spec
+from swatbench.spec.base import GrownSpec, Spec
 from swatbench.spec.cost import Cost, Layout, Mode
 from swatbench.spec.data import Data, TestSet
 from swatbench.spec.recipe import Recipe
+from swatbench.spec.segmentation import Segmentation
 
 PROTOCOL_VERSION = 3
 """Raised whenever a cell that trains or tests would give other numbers than before; in every such digest."""
@@ -68,7 +69,7 @@ class Machine(Spec):
     """Name of the CUDA device in use."""
 
 
-class _Cell(Spec):
+class _Cell(GrownSpec):
     """What all kinds of cells share."""
 
     _no_facts: ClassVar[dict[str, set[str]]] = {}
@@ -94,6 +95,7 @@ class TrainCell(_Cell):
     """One training run."""
 
     _no_facts: ClassVar[dict[str, set[str]]] = {"data": _NO_PART_OF_TRAINING}
+    _gained: ClassVar[frozenset[str]] = frozenset({"segmentation", "backbone"})
 
     kind: Literal["train"] = "train"
     pair: dict[str, Any]
@@ -113,6 +115,11 @@ class TrainCell(_Cell):
     depends; null for images that are asked for by number."""
     threads: int
     deterministic: bool
+    segmentation: Segmentation | None = None
+    """How the pair's models segment, with nothing left open; null where they classify."""
+    backbone: str | None = None
+    """SHA-256 of the file of a classifier's weights that a segmenter's backbone begins with; null for fresh
+    ones."""
     protocol_version: int = PROTOCOL_VERSION
 
     @property
@@ -151,6 +158,7 @@ class EvaluateCell(_Cell):
     """One model on one test set that it was not trained beside."""
 
     _no_facts: ClassVar[dict[str, set[str]]] = {"data": _NO_PART_OF_TRAINING, "test": {"root"}}
+    _gained: ClassVar[frozenset[str]] = frozenset({"segmentation"})
 
     kind: Literal["evaluate"] = "evaluate"
     pair: dict[str, Any]
@@ -165,6 +173,8 @@ class EvaluateCell(_Cell):
     test: TestSet | None
     """The further test set; null for the test split."""
     data: Data
+    segmentation: Segmentation | None = None
+    """How the model segments; null where it classifies."""
     resolution: Resolution
     threads: int
     protocol_version: int = PROTOCOL_VERSION
@@ -180,8 +190,13 @@ class EvaluateCell(_Cell):
 class CostCell(_Cell):
     """The cost of one pair's arms, measured interleaved, in one mode, precision and layout."""
 
-    # What a cell resolves for itself is no part of what `cost` leaves open or lists.
-    _no_facts: ClassVar[dict[str, set[str]]] = {"cost": {"threads", "modes", "precisions", "layouts"}}
+    # What a cell resolves for itself is no part of what `cost` leaves open or lists; and how a segmenter is
+    # trained and tested is no part of what it costs.
+    _no_facts: ClassVar[dict[str, set[str]]] = {
+        "cost": {"threads", "modes", "precisions", "layouts"},
+        "segmentation": {"augmentation", "tests", "shown", "short_side", "long_side"},
+    }
+    _gained: ClassVar[frozenset[str]] = frozenset({"segmentation"})
 
     kind: Literal["cost"] = "cost"
     pair: dict[str, Any]
@@ -198,6 +213,8 @@ class CostCell(_Cell):
     cost: Cost
     mode: Mode
     layout: Layout
+    segmentation: Segmentation | None = None
+    """How the pair's models segment; null where they classify."""
     resolution: Resolution
     threads: int
     protocol_version: int = COST_PROTOCOL_VERSION

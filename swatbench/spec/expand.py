@@ -1,18 +1,28 @@
 """A suite, and what a machine decided about it, expanded into cells."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from swatbench.errors import SuiteError
 from swatbench.spec.catalog import PAIRS, parts_of
-from swatbench.spec.cells import CostCell, EvaluateCell, Machine, NamedWeights, TrainCell
+from swatbench.spec.cells import ELSEWHERE, CostCell, EvaluateCell, Machine, NamedWeights, TrainCell
 from swatbench.spec.cost import Cost
 from swatbench.spec.data import TestSet
+from swatbench.spec.paired import PairedSuite
 from swatbench.spec.recipe import Recipe
-from swatbench.spec.suite import PairedSuite, ProfileSuite, Suite
+from swatbench.spec.segmentation import Segmentation
+from swatbench.spec.suite import ProfileSuite, Suite
+
+NO_BACKBONES: Mapping[tuple[str, str, int], str] = MappingProxyType({})
 
 
 def expand(
-    suite: Suite | ProfileSuite, machine: Machine, *, cores: int
+    suite: Suite | ProfileSuite,
+    machine: Machine,
+    *,
+    cores: int,
+    backbones: Mapping[tuple[str, str, int], str] = NO_BACKBONES,
 ) -> tuple[TrainCell | EvaluateCell | CostCell, ...]:
     """List the cells of a suite: training first, then further tests, then cost, in the order of the file.
 
@@ -20,14 +30,15 @@ def expand(
         suite: The suite.
         machine: What the machine decided.
         cores: CPU cores to measure with where the suite does not say.
+        backbones: Pair, arm and seed → SHA-256 of the weights that its backbone begins with.
 
     Raises:
         SuiteError: The machine's processes cannot share a batch.
     """
     if isinstance(suite, ProfileSuite):
-        return _cost_cells(suite, suite.cost, machine, cores)
+        return _cost_cells(suite, suite.cost, machine, cores, suite.input_size)
     train = tuple(
-        train_cell(suite, machine, pair=pair, arm=arm, seed=seed)
+        train_cell(suite, machine, pair=pair, arm=arm, seed=seed, backbone=backbones.get((pair, arm, seed)))
         for pair in suite.pairs
         for seed in suite.seeds
         for arm in suite.arms
@@ -37,7 +48,9 @@ def expand(
     return (*train, *further, *cost)
 
 
-def train_cell(suite: Suite, machine: Machine, *, pair: str, arm: str, seed: int) -> TrainCell:
+def train_cell(
+    suite: Suite, machine: Machine, *, pair: str, arm: str, seed: int, backbone: str | None = None
+) -> TrainCell:
     """The training run of one arm of a pair with one seed.
 
     Args:
@@ -46,11 +59,20 @@ def train_cell(suite: Suite, machine: Machine, *, pair: str, arm: str, seed: int
         pair: Name of the pair.
         arm: Name of the arm.
         seed: The seed.
+        backbone: SHA-256 of the weights that the backbone begins with; None for fresh ones.
 
     Raises:
         SuiteError: The machine's processes cannot share a batch.
     """
     recipe = suite.recipe_of(pair)
+    micro_batch_size = _micro_batch_size(recipe, machine.processes)
+    segmentation = suite.segmentation_of(pair)
+    if segmentation and segmentation.norm == "batchnorm" and micro_batch_size == 1:
+        raise SuiteError(
+            "Batch norm of a map that is pooled to one pixel cannot train on one image at a time.",
+            where="recipe.micro_batch_size",
+            fix="Let each process take two images or more, or write segmentation.norm: groupnorm.",
+        )
     return TrainCell(
         pair=suite.row(pair).as_dict(),
         arm=arm,
@@ -60,10 +82,12 @@ def train_cell(suite: Suite, machine: Machine, *, pair: str, arm: str, seed: int
         recipe=recipe,
         resolution=machine.resolution,
         speed=machine.speed,
-        micro_batch_size=_micro_batch_size(recipe, machine.processes),
+        micro_batch_size=micro_batch_size,
         streams=max(1, machine.workers) * machine.processes if suite.data.streamed else None,
         threads=suite.execution.threads,
         deterministic=suite.execution.deterministic,
+        segmentation=segmentation,
+        backbone=backbone,
     )
 
 
@@ -95,7 +119,19 @@ def named_cells(suite: Suite, machine: Machine, named: NamedWeights) -> tuple[Ev
         suite: Says what to test on.
         machine: What the machine decided.
         named: The weights.
+
+    Raises:
+        SuiteError: The suite segments, and the weights are of none of the catalogue's models.
     """
+    segmentation = None
+    if suite.segmentation is not None:
+        if named.arm == ELSEWHERE:
+            raise SuiteError(
+                "This suite tests segmenters, and these weights are of a classifier from elsewhere.",
+                where="segmentation",
+                fix="Name a file of weights that such a suite has trained.",
+            )
+        segmentation = suite.segmentation.of(PAIRS[named.pair["name"]])
     data = suite.data.model_copy(update=named.preparation if suite.data.opened_by_timm else {})
     return tuple(
         EvaluateCell(
@@ -106,6 +142,7 @@ def named_cells(suite: Suite, machine: Machine, named: NamedWeights) -> tuple[Ev
             weights=named.identity,
             test=test,
             data=data,
+            segmentation=segmentation,
             resolution=machine.resolution,
             threads=suite.execution.threads,
         )
@@ -122,6 +159,7 @@ def cost_cells(
     cores: int,
     input_size: tuple[int, int, int],
     models: dict[str, str] | None = None,
+    segmentation: Segmentation | None = None,
 ) -> tuple[CostCell, ...]:
     """The measurements of one pair: one for each mode, precision and layout.
 
@@ -133,6 +171,7 @@ def cost_cells(
         cores: CPU cores to measure with where `cost` does not say.
         input_size: C, H and W of the input.
         models: Arm → what names its model, for an arm that is no arm of the pair.
+        segmentation: How the models segment; None where they classify.
     """
     resolution = machine.resolution.model_copy(update={"data_digest": None})
     return tuple(
@@ -146,6 +185,7 @@ def cost_cells(
             cost=cost,
             mode=mode,
             layout=layout,
+            segmentation=segmentation,
             resolution=resolution.model_copy(update={"precision": precision}),
             threads=cost.threads or cores,
         )
@@ -153,7 +193,9 @@ def cost_cells(
     )
 
 
-def _cost_cells(suite: PairedSuite, cost: Cost, machine: Machine, cores: int) -> tuple[CostCell, ...]:
+def _cost_cells(
+    suite: PairedSuite, cost: Cost, machine: Machine, cores: int, size: tuple[int, int] | None = None
+) -> tuple[CostCell, ...]:
     return tuple(
         cell
         for pair in suite.pairs
@@ -163,9 +205,15 @@ def _cost_cells(suite: PairedSuite, cost: Cost, machine: Machine, cores: int) ->
             cost=cost,
             machine=machine,
             cores=cores,
-            input_size=(3, PAIRS[pair].img_size, PAIRS[pair].img_size),
+            input_size=(3, *(size or _own_size(suite, pair))),
+            segmentation=suite.segmentation_of(pair),
         )
     )
+
+
+def _own_size(suite: PairedSuite, pair: str) -> tuple[int, int]:
+    side = suite.segmentation.crop_size if suite.segmentation else PAIRS[pair].img_size
+    return side, side
 
 
 def _micro_batch_size(recipe: Recipe, processes: int) -> int:

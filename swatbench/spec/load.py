@@ -11,8 +11,9 @@ from pydantic import ValidationError
 from swatbench.errors import SuiteError
 from swatbench.spec.document import Document, read_document, syntax_problem
 from swatbench.spec.explain import explain
+from swatbench.spec.paired import PairedSuite
 from swatbench.spec.problem import Mark, Problem, suite_error
-from swatbench.spec.suite import PairedSuite, ProfileSuite, Suite
+from swatbench.spec.suite import ProfileSuite, Suite
 
 MAX_BYTES = 1_000_000
 """Largest suite file."""

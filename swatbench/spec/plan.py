@@ -92,14 +92,18 @@ def plan(suite: Suite | ProfileSuite) -> tuple[Planned, ...]:
         return ()
     images = suite.data.facts.train_images
     recipes = {pair: suite.recipe_of(pair) for pair in suite.pairs}
+    # Of a head over a backbone nothing is counted by arithmetic alone.
+    counted = suite.segmentation is None
     return tuple(
         Planned(
             pair=pair,
             arm=arm,
             seed=seed,
             images_seen=recipes[pair].images_seen(images),
-            forward_macs=forward_macs(suite.row(pair), parts_of(PAIRS[pair], arm)),
-            training_macs=training_macs(suite.row(pair), parts_of(PAIRS[pair], arm), recipes[pair], images),
+            forward_macs=forward_macs(suite.row(pair), parts_of(PAIRS[pair], arm)) if counted else None,
+            training_macs=training_macs(suite.row(pair), parts_of(PAIRS[pair], arm), recipes[pair], images)
+            if counted
+            else None,
         )
         for pair in suite.pairs
         for seed in suite.seeds

@@ -4,11 +4,11 @@ The defaults are those of a short run on small images; `suites/imagenet.yaml` ho
 """
 
 from math import sqrt
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from swatbench.spec.base import BatchSize, Fraction, Spec
+from swatbench.spec.base import BatchSize, Count, Fraction, GrownSpec, Spec
 
 Rate = Annotated[float, Field(gt=0)]
 Amount = Annotated[float, Field(ge=0)]
@@ -82,13 +82,18 @@ class Ema(Spec):
     """Whether the decay grows to its value over the first steps, as timm does it."""
 
 
-class Recipe(Spec):
+class Recipe(GrownSpec):
     """How a model is trained; both arms of a pair share it."""
+
+    _gained: ClassVar[frozenset[str]] = frozenset({"steps_per_epoch"})
 
     epochs: Epochs
     """Passes over the training images in the schedule, warm-up included."""
     cooldown_epochs: Annotated[int, Field(ge=0, le=10_000)] = 0
     """Further passes at the schedule's last rate."""
+    steps_per_epoch: Count | None = None
+    """Of segmentation: optimizer steps that are called an epoch here, so that a schedule can be stated in
+    steps; images are visited pass after pass underneath. Null: one pass."""
     batch_size: BatchSize
     """Images in an optimizer step, over all processes; the last, smaller batch of an epoch is dropped."""
     micro_batch_size: BatchSize | None = None
@@ -153,7 +158,8 @@ class Recipe(Spec):
         Args:
             train_images: Images of the training split; what fills no batch is left out of an epoch.
         """
-        return self.total_epochs * (train_images // self.batch_size) * self.batch_size
+        steps = self.steps_per_epoch or train_images // self.batch_size
+        return self.total_epochs * steps * self.batch_size
 
     @property
     def peak_learning_rate(self) -> float:

@@ -1,14 +1,15 @@
 """What `swatbench profile` asks of one model or of two: how to measure them, and what to leave to them."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from swatbench.spec.base import Spec
 from swatbench.spec.catalog import ARMS, find_model
 from swatbench.spec.cost import Cost, distinct
 from swatbench.spec.execution import Execution, Switch
+from swatbench.spec.segmentation import Segmentation
 
 Side = Annotated[int, Field(ge=1, le=16_384)]
 """Height or width of an image in pixels."""
@@ -25,12 +26,21 @@ class ProfileRequest(Spec):
     """H and W of the images; null for what the models are made for."""
     num_classes: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     """Classes of the logits; null for the models' own."""
+    segmentation: Segmentation | None = None
+    """How the models become segmenters, which the catalogue's alone can; null for classifiers."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to measure."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """Autocast type, where `cost.precisions` is null."""
     fused_attention: Switch = "auto"
     """timm's fused attention; `auto` is on for CUDA and off for CPU."""
+
+    @model_validator(mode="after")
+    def _segmenters_can_be_trained(self) -> Self:
+        if self.segmentation is not None and self.cost.training:
+            for images in (self.cost.batch_size, *self.cost.sweep):
+                self.segmentation.check_images("batch_size", images)
+        return self
 
     @property
     def execution(self) -> Execution:

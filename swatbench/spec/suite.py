@@ -1,113 +1,15 @@
 """A suite: which pairs are compared, on what data, by which recipe, how often, and at what measured cost."""
 
-from collections.abc import Callable, Mapping
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from swatbench.errors import ModelError
-from swatbench.spec.base import Name, Spec
-from swatbench.spec.catalog import ARMS, FAMILY_PARTS, PAIRS, Pair, parts_of, suggest
+from swatbench.spec.catalog import PAIRS, model_name
 from swatbench.spec.cost import Cost, distinct
 from swatbench.spec.data import Data
-from swatbench.spec.execution import Execution
+from swatbench.spec.paired import OF_MEASURING, PairedSuite, RecipeOwner, Seed
 from swatbench.spec.recipe import Recipe, RecipeChanges
-from swatbench.spec.structure import Structure
-
-
-def _known(kind: str, table: Mapping[str, object]) -> Callable[[str], str]:
-    def check(name: str) -> str:
-        if name not in table:
-            raise ValueError(f"unknown {kind} {name!r}. {suggest(name, table)}")
-        return name
-
-    return check
-
-
-PairName = Annotated[
-    str, AfterValidator(_known("pair", PAIRS)), Field(json_schema_extra={"enum": [*sorted(PAIRS)]})
-]
-ArmName = Annotated[str, AfterValidator(_known("arm", ARMS)), Field(json_schema_extra={"enum": [*ARMS]})]
-RecipeOwner = Annotated[str, AfterValidator(_known("family or pair", {**FAMILY_PARTS, **PAIRS})), Field()]
-Seed = Annotated[int, Field(ge=0, lt=2**31)]
-
-
-class Promise(Spec):
-    """What the header of a suite promises; a test holds the suite to it."""
-
-    hardware: str
-    """The machine that the promised time refers to."""
-    wall_time_s: Annotated[float, Field(gt=0)]
-    """Expected wall time of the whole run on that machine, in seconds."""
-    result: str
-    """What the run shows, in one sentence."""
-    min_gain_points: float | None = None
-    """Smallest gain of SWAT in top-1 accuracy over the baseline, in points, that every pair reaches."""
-
-
-SINGLE = "models"
-"""Name, in place of a suite's, of the folder that measurements of single models lie in."""
-OF_MEASURING = frozenset({"device", "precision", "fused_attention"})
-"""Keys of `execution` that measuring follows."""
-
-
-class PairedSuite(Spec):
-    """What every suite file says: which pairs, which arms, where they run."""
-
-    name: Name
-    """Name of the folder under `results/` and `reports/`."""
-    description: str = ""
-    """What the suite asks, for the head of the report."""
-    promise: Promise | None = None
-    """Expected time, hardware and result."""
-    pairs: Annotated[tuple[PairName, ...], Field(min_length=1), AfterValidator(distinct)]
-    """Pairs of the catalogue (`swatbench models`)."""
-    arms: Annotated[tuple[ArmName, ...], Field(min_length=1), AfterValidator(distinct)] = (
-        "baseline",
-        "swat",
-    )
-    """Arms to build for each pair; the first is `baseline`, with which every other is compared.
-
-    Every pair must have them all: `merging` exists in Swin and VAN, `token_mixing` and `mixing` not in VAN,
-    `class_token` in DeiT alone.
-    """
-    structure: Structure = Structure()
-    """Other sizes or readings of SWAT than the paper's."""
-    execution: Execution = Execution()
-    """Device, precision, threads."""
-
-    @model_validator(mode="after")
-    def _name_is_free(self) -> Self:
-        if self.name == SINGLE:
-            raise ValueError(f"name: {SINGLE} is where measurements of single models lie; choose another")
-        return self
-
-    @model_validator(mode="after")
-    def _baseline_first(self) -> Self:
-        if self.arms[0] != "baseline":
-            raise ValueError(f"arms: the first is {self.arms[0]}, but must be baseline, the reference")
-        return self
-
-    @model_validator(mode="after")
-    def _every_pair_has_every_arm(self) -> Self:
-        for name in self.pairs:
-            for arm in self.arms:
-                try:
-                    parts_of(PAIRS[name], arm)
-                except ModelError as error:
-                    raise ValueError(f"arms: {error}") from error
-        return self
-
-    @model_validator(mode="after")
-    def _structure_fits(self) -> Self:
-        self.structure.check_used([PAIRS[name] for name in self.pairs])
-        for name in self.pairs:
-            self.row(name)
-        return self
-
-    def row(self, pair: str) -> Pair:
-        """The catalogue's row of a pair, with the suite's structure."""
-        return self.structure.of(PAIRS[pair])
+from swatbench.spec.segmentation import ONE_SIZE, Backbone, Side
 
 
 class ProfileSuite(PairedSuite):
@@ -115,8 +17,31 @@ class ProfileSuite(PairedSuite):
 
     num_classes: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
     """Classes of the logits."""
+    input_size: tuple[Side, Side] | None = None
+    """Rows and columns of the images that a segmenter is measured on; null for its crops. Classifiers take
+    their pair's own."""
     cost: Cost = Cost()
     """How cost is measured."""
+
+    @model_validator(mode="after")
+    def _cost_can_be_measured(self) -> Self:
+        self.check_cost(self.cost)
+        return self
+
+    @model_validator(mode="after")
+    def _size_fits(self) -> Self:
+        if self.input_size is None:
+            return self
+        if self.segmentation is None:
+            raise ValueError("input_size: classifiers take images of their pair's own size")
+        crop = self.segmentation.crop_size
+        for name in self.pairs:
+            if PAIRS[name].family in ONE_SIZE and self.input_size != (crop, crop):
+                raise ValueError(
+                    f"input_size: {name} takes images of one size alone, {crop} × {crop} "
+                    "(segmentation.crop_size)"
+                )
+        return self
 
     @model_validator(mode="after")
     def _nothing_of_training(self) -> Self:
@@ -139,6 +64,8 @@ class Suite(PairedSuite):
     """The training recipe."""
     recipe_for: dict[RecipeOwner, RecipeChanges] = Field(default_factory=dict)
     """Family or pair → what it has otherwise; a pair's own goes before its family's."""
+    backbone: Backbone | None = None
+    """Of segmentation: the weights that backbones begin with; null for fresh ones."""
     cost: Cost | None = Cost()
     """How cost is measured; null to skip it."""
     equivalence_margin_points: Annotated[float, Field(gt=0, le=100)] | None = None
@@ -158,6 +85,42 @@ class Suite(PairedSuite):
         return recipe
 
     @model_validator(mode="after")
+    def _data_fit_the_task(self) -> Self:
+        if self.data.of_masks and self.segmentation is None:
+            raise ValueError(
+                f"segmentation: {self.data.source} has masks; write `segmentation: {{}}` for the published "
+                "way to learn them"
+            )
+        if self.segmentation is not None and not self.data.of_masks:
+            raise ValueError(f"data.source: {self.data.source} has no masks, which segmentation learns")
+        return self
+
+    @model_validator(mode="after")
+    def _recipe_fits_the_task(self) -> Self:
+        if self.segmentation is None and self.recipe.steps_per_epoch is not None:
+            raise ValueError("recipe.steps_per_epoch: is of segmentation alone")
+        if self.segmentation is not None and "augmentation" in self.recipe.model_fields_set:
+            raise ValueError(
+                "recipe.augmentation: is of classification; images with masks change by "
+                "segmentation.augmentation"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _every_backbone_has_weights(self) -> Self:
+        if self.backbone is None:
+            return self
+        if self.segmentation is None:
+            raise ValueError("backbone: is of segmentation alone")
+        if self.backbone.suite == self.name:
+            raise ValueError("backbone.suite: this is the suite itself, which trains no classifier")
+        models = {model_name(PAIRS[pair], arm) for pair in self.pairs for arm in self.arms}
+        unlike = sorted(models ^ self.backbone.files.keys())
+        if self.backbone.files and unlike:
+            raise ValueError(f"backbone.files: needs each of {', '.join(sorted(models))} and no other")
+        return self
+
+    @model_validator(mode="after")
     def _recipes_hold_together(self) -> Self:
         for pair in self.pairs:
             try:
@@ -168,6 +131,16 @@ class Suite(PairedSuite):
         owners = {*self.pairs, *(PAIRS[pair].family for pair in self.pairs)}
         for owner in self.recipe_for.keys() - owners:
             raise ValueError(f"recipe_for: no pair of this suite is {owner} or of that family")
+        return self
+
+    @model_validator(mode="after")
+    def _batches_can_be_trained_on(self) -> Self:
+        self.check_cost(self.cost)
+        for pair in self.pairs if self.segmentation else ():
+            recipe = self.recipe_of(pair)
+            assert self.segmentation is not None
+            key = "recipe.micro_batch_size" if recipe.micro_batch_size else "recipe.batch_size"
+            self.segmentation.check_images(key, recipe.micro_batch_size or recipe.batch_size)
         return self
 
     @model_validator(mode="after")
@@ -189,6 +162,8 @@ class Suite(PairedSuite):
 
     @model_validator(mode="after")
     def _images_fit(self) -> Self:
+        if self.segmentation is not None:
+            return self
         size = self.data.facts.img_size
         for name in self.pairs:
             wanted = PAIRS[name].img_size

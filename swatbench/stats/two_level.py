@@ -1,4 +1,4 @@
-"""One interval for the difference in accuracy on new seeds and new images at once.
+"""One interval for the difference in accuracy, or in mean IoU, on new seeds and new images at once.
 
 Every seed sees the same images, so the design is crossed. A difference is taken apart as in an analysis of
 variance of seeds and images: mean squares of seeds (MS_s), of images (MS_i) and of what is left (MS_e). The
@@ -11,11 +11,15 @@ never below the stated one. `docs/adr/0019-two-level-interval.md` sets it beside
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import root_scalar
 from scipy.special import stdtrit
+
+NO_SPREAD = 1e-11
+"""Seeds whose differences lie no further apart than this share do not vary: rounding alone brings 1e-16."""
 
 _LEAST_LOG10_P = -100.0
 
@@ -60,13 +64,14 @@ class _Parts:
 
 
 def seeds_and_images(
-    reference_correct: ArrayLike, arm_correct: ArrayLike, *, confidence: float = 0.95
+    reference_values: ArrayLike, arm_values: ArrayLike, *, confidence: float = 0.95
 ) -> TwoLevel | None:
     """Ask by how much the arm would differ with other seeds, tested on other images of the same kind.
 
     Args:
-        reference_correct: Whether the reference is right, shape (seeds, images).
-        arm_correct: Whether the arm is right on the same images, shape (seeds, images).
+        reference_values: Whether the reference is right, or other numbers whose mean over images is a seed's
+            score as a share (see `miou.influence_values`), shape (seeds, images).
+        arm_values: The same of the arm on the same images, shape (seeds, images).
         confidence: Coverage that the interval has at least, inside (0, 1).
 
     Returns:
@@ -74,7 +79,8 @@ def seeds_and_images(
         since neither shows how seeds vary.
 
     Raises:
-        ValueError: The shapes differ, are not two-dimensional, or are empty, or the confidence lies outside.
+        ValueError: The shapes differ, are not two-dimensional, or are empty, a number is not finite, or the
+            confidence lies outside.
 
     Example:
         >>> reference = [[True, False, False, False], [False, True, False, False]]
@@ -85,14 +91,14 @@ def seeds_and_images(
     """
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie between 0 and 1, not {confidence}")
-    reference, arm = np.asarray(reference_correct, dtype=bool), np.asarray(arm_correct, dtype=bool)
+    reference, arm = np.asarray(reference_values), np.asarray(arm_values)
     if reference.shape != arm.shape or reference.ndim != 2 or not arm.size:
         raise ValueError(f"expected two equal (seeds, images) tables, not {reference.shape} and {arm.shape}")
-    difference = np.subtract(arm, reference, dtype=np.int8)
-    parts = _parts(difference)
+    difference = _difference(reference, arm)
+    share = float(difference.mean())
+    parts = _parts(difference if difference.dtype == np.int8 else difference - share)
     if parts is None:
         return None
-    share = float(difference.mean())
     half_width = parts.squared_half_width((1 - confidence) / 2) ** 0.5
     return TwoLevel(
         points=100 * share,
@@ -105,18 +111,33 @@ def seeds_and_images(
     )
 
 
-def _parts(difference: NDArray[np.int8]) -> _Parts | None:
-    """Take the variance of the mean apart, from differences of shape (seeds, images)."""
+def _difference(reference: NDArray[Any], arm: NDArray[Any]) -> NDArray[Any]:
+    """Arm minus reference: int8 of answers that are right or wrong, float64 of other numbers."""
+    if reference.dtype == arm.dtype == np.bool_:
+        return np.subtract(arm, reference, dtype=np.int8)
+    difference = np.subtract(arm, reference, dtype=np.float64)
+    if not np.isfinite(difference).all():
+        raise ValueError("a number is not finite")
+    return difference
+
+
+def _parts(difference: NDArray[Any]) -> _Parts | None:
+    """Take the variance of the mean apart.
+
+    Args:
+        difference: Differences of shape (seeds, images), int8, or float64 with a mean of 0.
+    """
     seeds, images = difference.shape
-    by_seed, by_image = (difference.sum(axis=axis, dtype=np.int64) for axis in (1, 0))
-    if min(seeds, images) < 2 or by_seed.min() == by_seed.max():
+    kind = np.int64 if difference.dtype == np.int8 else np.float64
+    by_seed, by_image = (difference.sum(axis=axis, dtype=kind) for axis in (1, 0))
+    if min(seeds, images) < 2 or np.ptp(by_seed) <= NO_SPREAD * images:
         return None
     freedom_s, freedom_i = seeds - 1, images - 1
-    # Whole numbers until the last division, so that equal seeds leave no rounding behind.
-    total, squares = int(by_seed.sum()), int(np.count_nonzero(difference))
+    # Of answers whole numbers until the last division, so that equal seeds leave no rounding behind.
+    total, squares = by_seed.sum().item(), np.square(difference).sum(dtype=kind).item()
     of_mean = total**2 / (seeds * images)
-    of_seeds = int((by_seed**2).sum()) / images - of_mean
-    of_images = int((by_image**2).sum()) / seeds - of_mean
+    of_seeds = (by_seed**2).sum().item() / images - of_mean
+    of_images = (by_image**2).sum().item() / seeds - of_mean
     left = squares - of_mean - of_seeds - of_images
     mean_square_s, mean_square_i = of_seeds / freedom_s, of_images / freedom_i
     mean_square_e = left / (freedom_s * freedom_i)

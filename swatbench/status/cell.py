@@ -32,6 +32,7 @@ _CELL = re.compile(
 
 class _Trained(BaseModel):
     top1_percent: float | None = None
+    miou_percent: float | None = None
     train_s: float = 0.0
 
 
@@ -67,6 +68,7 @@ class CellStatus:
         state: See the head of this module.
         share: Part of a training run that is done, from 0 to 1, as far as it is known.
         top1_percent: Of a finished cell; of another the last that was measured.
+        miou_percent: Of segmentation, in place of it.
         took_s: Time that a finished cell took, in seconds.
         left_s: Time that a running cell still takes at its present rate, in seconds.
         reason: Why it failed, in one line.
@@ -81,6 +83,7 @@ class CellStatus:
     state: State = "waiting"
     share: float | None = None
     top1_percent: float | None = None
+    miou_percent: float | None = None
     took_s: float | None = None
     left_s: float | None = None
     reason: str | None = None
@@ -140,8 +143,8 @@ def _ended(record: _Record) -> dict[str, Any]:
     trained, evaluated = record.train or _Trained(), record.evaluation.evaluated if record.evaluation else ()
     # A cell that was continued has its last session's time in the record, and that of all in its result.
     took_s = max(record.duration_s, trained.train_s)
-    top1 = evaluated[0].top1_percent if evaluated else trained.top1_percent
-    return {"state": "done", "took_s": took_s, "top1_percent": top1}
+    score = evaluated[0] if evaluated else trained
+    return {"state": "done", "took_s": took_s, **_scores(score)}
 
 
 def _begun(live: Live, alive: bool) -> dict[str, Any]:
@@ -149,4 +152,8 @@ def _begun(live: Live, alive: bool) -> dict[str, Any]:
     if alive and live.steps is not None and live.steps_per_s is not None:
         left_s = max(0, live.steps - live.step) / live.steps_per_s
     state = "running" if alive else "interrupted"
-    return {"state": state, "share": live.share, "top1_percent": live.top1_percent, "left_s": left_s}
+    return {"state": state, "share": live.share, **_scores(live), "left_s": left_s}
+
+
+def _scores(found: _Trained | Live) -> dict[str, float | None]:
+    return {"top1_percent": found.top1_percent, "miou_percent": found.miou_percent}

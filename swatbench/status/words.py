@@ -4,14 +4,13 @@ from collections.abc import Sequence
 
 from swatbench.status.cell import CellStatus
 
-COLUMNS = ("pair", "arm", "seed", "state", "top-1", "took", "progress")
-
 _TIMES = ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s"))
 
 
 def table(cells: Sequence[CellStatus]) -> str:
     """A line for each cell, below one of the columns' names."""
-    rows = [COLUMNS, *map(_row, cells)]
+    score = "top-1" if all(cell.miou_percent is None for cell in cells) else "mIoU"
+    rows = [("pair", "arm", "seed", "state", score, "took", "progress"), *map(_row, cells)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
     return "\n".join(lines)
@@ -35,13 +34,14 @@ def _row(cell: CellStatus) -> tuple[str, ...]:
     progress = cell.reason or ("" if cell.share is None else f"{100 * cell.share:.0f} %")
     if cell.left_s is not None:
         progress += f", {span(cell.left_s)} left"
+    score = cell.top1_percent if cell.miou_percent is None else cell.miou_percent
     on = f" on {cell.test}" if cell.test else ""
     return (
         cell.pair,
         f"{cell.arm or 'cost'}{on}",
         "" if cell.seed is None else str(cell.seed),
         cell.state,
-        "" if cell.top1_percent is None else f"{cell.top1_percent:.1f} %",
+        "" if score is None else f"{score:.1f} %",
         "" if cell.took_s is None else span(cell.took_s),
         progress,
     )

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from swatbench.spec.base import Spec
-from swatbench.spec.suite import PairedSuite
+from swatbench.spec.paired import PairedSuite
 from swatbench.store.atomic import write_bytes_atomic
 
 ASKED = "asked.json"
@@ -15,14 +15,17 @@ MARGIN = "equivalence_margin_points"
 
 
 # Folders may name their user.
-_FOLDERS: dict[str, Any] = {"data": {"root": True, "further_tests": {"__all__": {"root"}}}}
+_FOLDERS: dict[str, Any] = {
+    "data": {"root": True, "further_tests": {"__all__": {"root"}}},
+    "backbone": {"files": True},
+}
 
 
 class Asked(Spec):
     """The suite of the last run on a machine, and the cells that it expanded to."""
 
     suite: dict[str, Any]
-    """The suite, without the folder of its images, which may name its user."""
+    """The suite, without the folders of its images and weights, which may name its user."""
     cells: tuple[str, ...]
     """Names of the cells' folders."""
     named: tuple[str, ...] = ()

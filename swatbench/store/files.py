@@ -26,6 +26,7 @@ from swatbench.store.upgrade import NewerRecordError, upgrade
 __all__ = [
     "BREAKDOWN",
     "CURVE",
+    "MASKS",
     "MODULES",
     "PREDICTIONS",
     "PREDICTIONS_RAW",
@@ -47,6 +48,7 @@ RECORD = "record.json"
 CURVE = "curve.jsonl"
 PREDICTIONS = "predictions.npz"
 PREDICTIONS_RAW = "predictions-raw.npz"
+MASKS = "masks.npz"
 SAMPLES = "samples.npz"
 MODULES = "modules.jsonl"
 BREAKDOWN = "breakdown.jsonl"
@@ -182,12 +184,20 @@ class Stored:
         return read_rows(self.folder / BREAKDOWN, Spent) if BREAKDOWN in self.record.files else ()
 
     def predictions(self) -> dict[str, np.ndarray]:
-        """One entry a test image: label, predicted, margin, loss.
+        """One entry a test image: label, predicted, margin, loss; of segmentation counts of pixels by class.
 
         Raises:
             StoreError: The file is missing or damaged.
         """
         return read_arrays(self.folder / PREDICTIONS)
+
+    def masks(self) -> dict[str, np.ndarray]:
+        """Pictures, masks and predicted masks of a few test images, or nothing where none were kept.
+
+        Raises:
+            StoreError: The file is missing or damaged.
+        """
+        return read_arrays(self.folder / MASKS) if MASKS in self.record.files else {}
 
     def samples(self) -> dict[str, np.ndarray]:
         """Seconds per call, one entry a round (`record.CostResult` names the arrays).

@@ -119,6 +119,7 @@ class Live:
         steps_per_s: Steps per second of wall time, tests and checkpoints included, since the cell last began
             and over no more than the end of the file; None before the second report.
         top1_percent: Top-1 accuracy after the last epoch that was tested, as far as it is known.
+        miou_percent: Of segmentation: mean IoU after it.
     """
 
     step: int
@@ -127,6 +128,7 @@ class Live:
     touched: datetime
     steps_per_s: float | None
     top1_percent: float | None
+    miou_percent: float | None = None
 
     @property
     def share(self) -> float | None:
@@ -156,15 +158,20 @@ def read_live(folder: Path) -> Live | None:
 def _summary(lines: Sequence[Mapping[str, Any]], touched: datetime) -> Live:
     begun = max((i for i, line in enumerate(lines) if line["kind"] == "start"), default=0)
     steps = [line["steps"] for line in lines if isinstance(line.get("steps"), int)]
-    top1 = [line["top1_percent"] for line in lines if isinstance(line.get("top1_percent"), int | float)]
     return Live(
         step=lines[-1]["step"],
         steps=steps[-1] if steps else None,
         at=lines[-1]["at"],
         touched=touched,
         steps_per_s=_rate([line for line in lines[begun:] if line["kind"] != "start"]),
-        top1_percent=top1[-1] if top1 else None,
+        top1_percent=_last(lines, "top1_percent"),
+        miou_percent=_last(lines, "miou_percent"),
     )
+
+
+def _last(lines: Sequence[Mapping[str, Any]], name: str) -> float | None:
+    found = [line[name] for line in lines if isinstance(line.get(name), int | float)]
+    return found[-1] if found else None
 
 
 def _rate(lines: Sequence[Mapping[str, Any]]) -> float | None:

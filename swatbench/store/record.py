@@ -5,15 +5,18 @@ Files of a cell, in `results/<suite>/<machine>/<cell id>/`:
     record.json        this record
     curve.jsonl        train: one JSON object an epoch (CurvePoint)
     predictions.npz    train, evaluate: one row a test image: label, predicted, margin, loss, confidence
+                       in segmentation of pixels by class: intersection, predicted, labelled; and loss
     predictions-raw.npz  train, where a moving average is tested: the same of the weights themselves
+    predictions-<test>.npz, predictions-<test>-raw.npz  segmentation: the same of each further way of testing
+    masks.npz          segmentation: of a few test images image_<i>, label_<i> and predicted_<i>, 8-bit
     samples.npz        cost: seconds per call, one row a round (see CostResult)
 """
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from swatbench.spec.base import Spec
+from swatbench.spec.base import GrownSpec, Spec
 from swatbench.store.cost import CostResult
 from swatbench.store.quantities import Count, Percent, Positive
 
@@ -44,8 +47,10 @@ class Environment(Spec):
     """Version of swatbench."""
 
 
-class CurvePoint(Spec):
+class CurvePoint(GrownSpec):
     """One epoch of training (a line of `curve.jsonl`)."""
+
+    _gained: ClassVar[frozenset[str]] = frozenset({"miou_percent", "ema_miou_percent"})
 
     epoch: Count
     """Epochs done, from 1."""
@@ -59,31 +64,67 @@ class CurvePoint(Spec):
     """Top-1 accuracy of the weights on the test images after the epoch, where it was measured."""
     ema_top1_percent: Percent | None = None
     """The same of their moving average, where there is one."""
+    miou_percent: Percent | None = None
+    """Of segmentation, in place of top-1 accuracy: mean IoU of the weights on the test images, where it was
+    measured."""
+    ema_miou_percent: Percent | None = None
+    """The same of their moving average."""
     compute_s: Positive
     """Wall time of the epoch's steps, in seconds."""
     data_s: Positive
     """Wall time spent waiting for batches, in seconds."""
 
 
-class Evaluated(Spec):
-    """What one set of weights gives on one test set."""
+_OF_MASKS = frozenset({"inference", "miou_percent", "mean_accuracy_percent", "pixel_accuracy_percent"})
+
+
+class Evaluated(GrownSpec):
+    """What one set of weights gives on one test set: of classes or, in segmentation, of masks."""
+
+    _gained: ClassVar[frozenset[str]] = _OF_MASKS | {"correct", "top1_percent"}
 
     weights: Literal["raw", "ema"]
     """The weights themselves, or their moving average."""
+    inference: str | None = None
+    """Of segmentation: name of the way that images were tested."""
     images: Annotated[int, Field(ge=1, lt=2**63)]
     """Test images; with ReaL labels those that have any."""
-    correct: Count
-    """Test images whose largest logit is at their label."""
-    top1_percent: Percent
+    correct: Count | None = None
+    """Test images whose largest logit is at their label; null in segmentation."""
+    top1_percent: Percent | None = None
+    """Null in segmentation."""
     top5_percent: Percent | None = None
+    miou_percent: Percent | None = None
+    """Of segmentation: mean over classes of intersection over union, of all images' pixels together; classes
+    that are in no mask and in no prediction are left out."""
+    mean_accuracy_percent: Percent | None = None
+    """Of segmentation: mean over classes of the share of a class's pixels that are found."""
+    pixel_accuracy_percent: Percent | None = None
+    """Of segmentation: share of labelled pixels whose class is found."""
     loss: Positive | None = None
-    """Mean cross-entropy, in nats."""
+    """Mean cross-entropy, in nats; of segmentation over labelled pixels."""
     calibration_error: Annotated[float, Field(ge=0, le=1)] | None = None
     """Expected calibration error: mean distance of confidence and accuracy over 15 bins of equal width."""
     per_class_percent: tuple[Percent | None, ...] = ()
-    """Top-1 accuracy of each class's images, in the order of the labels; null for a class without images."""
+    """Top-1 accuracy of each class's images, in segmentation each class's IoU, in the order of the labels;
+    null for a class without images."""
     file: str
     """File beside the record that holds one row an image."""
+
+    @property
+    def score_percent(self) -> float:
+        """What arms are compared by: top-1 accuracy, or in segmentation the mean IoU."""
+        score = self.top1_percent if self.miou_percent is None else self.miou_percent
+        assert score is not None, "one of the two is there"
+        return score
+
+    @model_validator(mode="after")
+    def _of_classes_or_of_masks(self) -> Self:
+        if (self.miou_percent is None) == (self.top1_percent is None):
+            raise ValueError("either top1_percent or miou_percent is what was measured")
+        if (self.correct is None) != (self.top1_percent is None):
+            raise ValueError("correct belongs to top1_percent")
+        return self
 
 
 class EvaluationResult(Spec):
@@ -98,8 +139,10 @@ class EvaluationResult(Spec):
     evaluated: Annotated[tuple[Evaluated, ...], Field(min_length=1)]
 
 
-class TrainResult(Spec):
+class TrainResult(GrownSpec):
     """What training and evaluation gave."""
+
+    _gained: ClassVar[frozenset[str]] = _OF_MASKS | {"correct", "top1_percent", "top5_percent"}
 
     weights: Literal["raw", "ema"] = "raw"
     """The weights that the accuracies here are those of; the moving average where the recipe keeps one."""
@@ -107,12 +150,20 @@ class TrainResult(Spec):
     params: Count
     """Trainable parameters."""
     test_images: Annotated[int, Field(ge=1, lt=2**63)]
-    correct: Count
-    """Test images whose largest logit is at their label."""
-    top1_percent: Percent
-    top5_percent: Percent
+    correct: Count | None = None
+    """Test images whose largest logit is at their label; null in segmentation."""
+    top1_percent: Percent | None = None
+    """Null in segmentation."""
+    top5_percent: Percent | None = None
+    """Null in segmentation."""
+    inference: str | None = None
+    """Of segmentation: name of the way of testing that the scores here are of, the first that was asked."""
+    miou_percent: Percent | None = None
+    """Of segmentation, as are the next two: see `Evaluated`."""
+    mean_accuracy_percent: Percent | None = None
+    pixel_accuracy_percent: Percent | None = None
     test_loss: Positive
-    """Mean cross-entropy on the test images, in nats."""
+    """Mean cross-entropy on the test images, in nats; of segmentation over labelled pixels."""
     train_s: Positive
     """Wall time of training, in seconds; cells may have run side by side, so it is no measure of cost."""
     data_s: Positive = 0.0
@@ -131,7 +182,22 @@ class TrainResult(Spec):
     classes: tuple[str, ...] = ()
     """Names of the classes, in the order of the labels."""
     evaluated: tuple[Evaluated, ...] = ()
-    """The test split by each kind of weights; the first are those of the accuracies above."""
+    """The test split by each kind of weights and each way of testing; the first is that of the scores
+    above."""
+
+    @property
+    def score_percent(self) -> float:
+        """What arms are compared by: top-1 accuracy, or in segmentation the mean IoU."""
+        score = self.top1_percent if self.miou_percent is None else self.miou_percent
+        assert score is not None, "one of the two is there"
+        return score
+
+    @model_validator(mode="after")
+    def _of_classes_or_of_masks(self) -> Self:
+        of_classes = {value is None for value in (self.correct, self.top1_percent, self.top5_percent)}
+        if of_classes != {self.miou_percent is not None}:
+            raise ValueError("either correct, top1_percent and top5_percent were measured, or miou_percent")
+        return self
 
 
 class Failure(Spec):

@@ -10,7 +10,7 @@ from swatbench.store.atomic import write_bytes_atomic
 from swatbench.store.record import CurvePoint
 
 _TRAINING = ("loss", "learning_rate", "images_per_s", "data_share")
-_TEST = ("top1_percent", "ema_top1_percent")
+_TEST = ("top1_percent", "ema_top1_percent", "miou_percent", "ema_miou_percent")
 
 
 class Tracker(Protocol):
@@ -71,6 +71,8 @@ def training_values(progress: Progress) -> dict[str, float]:
 
 def epoch_values(point: CurvePoint) -> dict[str, float]:
     """What is tracked of an epoch: `test/top1_percent` and `test/ema_top1_percent`, where they were measured.
+
+    Of segmentation it is `test/miou_percent` and `test/ema_miou_percent`.
 
     Args:
         point: The epoch's point of the curve.

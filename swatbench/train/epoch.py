@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
-from math import fsum, isfinite, log
+from math import fsum, isfinite
 
 import torch
 from torch import Tensor
@@ -56,7 +56,7 @@ class Trainer:
         stepper: Takes the steps.
         scheduler: Sets the learning rate of each step.
         batches: Where images come from.
-        num_classes: Classes K; guessing has the loss ln K.
+        guessing: Loss of a model that guesses.
         on_progress: Told how far the run is, at least twice an epoch, where that has two steps.
         on_pause: Told the epoch and its tally at every report, when all processes stand at one step.
         should_stop: Whether the run shall end; asked between steps.
@@ -66,7 +66,7 @@ class Trainer:
     stepper: Stepper
     scheduler: Schedule
     batches: TrainBatches
-    num_classes: int
+    guessing: float
     on_progress: Callable[[Progress], None]
     on_pause: Callable[[int, Tally, bool], None]
     should_stop: Callable[[], bool]
@@ -87,8 +87,8 @@ def run_epoch(trainer: Trainer, epoch: int, tally: Tally) -> CurvePoint:
         tally: Its steps so far.
 
     Returns:
-        The epoch's point of the curve, without a test accuracy. On CUDA, where steps run behind the program,
-        the wait for them counts as compute, not as data.
+        The epoch's point of the curve, without the score of a test. On CUDA, where steps run behind the
+        program, the wait for them counts as compute, not as data.
 
     Raises:
         TrainingError: The loss is not finite or has exploded; epoch and step are named.
@@ -185,7 +185,7 @@ def _require_sound(losses: list[float], trainer: Trainer, *, epoch: int, step: i
             raise TrainingError(
                 f"The training loss became {loss}.", where=f"epoch {epoch + 1}, step {number}", fix=_REMEDY
             )
-    guessing, mean = log(trainer.num_classes), fsum(losses) / len(losses)
+    guessing, mean = trainer.guessing, fsum(losses) / len(losses)
     if mean > EXPLODED * guessing:
         raise TrainingError(
             f"The training loss exploded: it is {mean:.3g}, where guessing gives {guessing:.3g}.",

@@ -12,13 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from swatbench.errors import DataError, ModelError, TrainingError
-from swatbench.precision import Precision, autocast
+from swatbench.precision import Precision
 from swatbench.train.batches import TestBatches
-from swatbench.train.score import Evaluation, Facts, score_by_label, score_by_labels
+from swatbench.train.gather import gathered, logits_of, placed, require_finite
+from swatbench.train.score import Evaluation, score_by_label, score_by_labels
 from swatbench.world import ALONE, World
-
-_RECOUNT = "Compare the test split with the number of images that the suite states."
 
 
 def evaluate(
@@ -61,14 +59,14 @@ def evaluate(
     try:
         with torch.no_grad():
             rows = [
-                _judge(_logits(model, images, precision, num_classes), answers, banned)
+                _judge(logits_of(model, images, precision, num_classes), answers, banned)
                 for images, answers in _answered(batches, right, device)
             ]
     finally:
         model.train(was_training)
     own = {name: torch.cat([row[name] for row in rows]).cpu().numpy() for name in rows[0]} if rows else {}
-    facts = _whole(world.gather((batches.positions, own)), batches.images)
-    _require_finite(facts)
+    facts = gathered(own, batches, world)
+    require_finite(facts)
     return score_by_label(facts, num_classes) if real is None else score_by_labels(facts, real)
 
 
@@ -96,24 +94,8 @@ def _answered(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Images with the classes (B, L) that are right: those given for this process's images, or the labels."""
     given = None if right is None else torch.from_numpy(right).to(device)
-    start = 0
-    for images, labels in batches:
-        stop = start + len(labels)
-        if stop > len(batches.positions):
-            raise DataError(f"More than the {batches.images} test images came.", fix=_RECOUNT)
-        yield images, labels[:, None] if given is None else given[start:stop]
-        start = stop
-
-
-def _logits(model: nn.Module, images: Tensor, precision: Precision, num_classes: int) -> Tensor:
-    with autocast(images.device.type, precision):
-        logits = model(images)
-    if logits.shape[1] != num_classes:
-        raise ModelError(
-            f"The model chooses among {logits.shape[1]} classes, and the data have {num_classes}.",
-            fix="Test it on data with the classes that it was trained on.",
-        )
-    return logits.float()
+    for own, images, labels in placed(batches):
+        yield images, labels[:, None] if given is None else given[own]
 
 
 def _judge(logits: Tensor, answers: Tensor, banned: Tensor | None) -> dict[str, Tensor]:
@@ -136,29 +118,3 @@ def _judge(logits: Tensor, answers: Tensor, banned: Tensor | None) -> dict[str, 
         "ahead": (others >= at_answer).sum(1),
         "finite": spread.isfinite(),
     }
-
-
-def _whole(parts: list[tuple[np.ndarray, Facts]], images: int) -> Facts:
-    """Facts (n,) of all processes in the order of the test set."""
-    tested = [places[: len(facts["label"])] for places, facts in parts if facts]
-    positions = np.concatenate([np.empty(0, dtype=np.int64), *tested])
-    if not np.array_equal(np.sort(positions), np.arange(images)):
-        different = len(np.unique(positions))
-        raise DataError(
-            f"Of {images} test images {images - different} were missed, "
-            f"and {len(positions) - different} came more than once.",
-            fix=_RECOUNT,
-        )
-    order = np.argsort(positions)
-    rows = [facts for _, facts in parts if facts]
-    return {name: np.concatenate([row[name] for row in rows])[order] for name in rows[0]}
-
-
-def _require_finite(facts: Facts) -> None:
-    n = len(facts["finite"])
-    broken = n - int(facts["finite"].sum())
-    if broken:
-        raise TrainingError(
-            f"The trained model gives logits that are not finite for {broken} of {n} test images.",
-            fix="Lower recipe.learning_rate or set recipe.clip_grad_norm.",
-        )

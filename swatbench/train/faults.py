@@ -1,9 +1,9 @@
 """What went wrong in a step, in words that a user can act on.
 
-Letters: b images in a micro-batch, K classes.
+Letters: b images in a micro-batch, K classes, H and W, rows and columns of an image.
 """
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import functional_call
 
 from swatbench.out_of_memory import largest_batch, let_go, memory_error, out_of_memory
@@ -20,7 +20,7 @@ def explain(error: Exception, stepper: Stepper, images: Tensor, labels: Tensor) 
         error: What was raised.
         stepper: What took the step.
         images: Images (b, 3, H, W) of one micro-batch of it.
-        labels: Their labels (b,), or probabilities (b, K).
+        labels: Their labels (b,), or probabilities (b, K), or masks (b, H, W).
 
     Returns:
         A MachineError, or the error as it is.
@@ -28,14 +28,22 @@ def explain(error: Exception, stepper: Stepper, images: Tensor, labels: Tensor) 
     if not out_of_memory(error):
         return error
     let_go(error)
-    pairs = 2 if labels.is_floating_point() else 1
     fits = largest_batch(
         lambda batch: _try(stepper, images[:batch], labels[:batch]),
         below=len(images),
         release=lambda: stepper.optimizer.zero_grad(set_to_none=True),
-        multiple_of=pairs,
+        multiple_of=_multiple_of(stepper, labels),
     )
     return memory_error(error, micro_batch_size=len(images), fits=fits)
+
+
+def _multiple_of(stepper: Stepper, labels: Tensor) -> int:
+    """2 where one image is too few: for mixing, and for batch norm of maps that a head pools to one pixel."""
+    pooled = labels.dim() == 3 and any(
+        isinstance(layer, nn.modules.batchnorm._BatchNorm)  # noqa: SLF001
+        for layer in stepper.model.modules()
+    )
+    return 2 if labels.is_floating_point() or pooled else 1
 
 
 def _try(stepper: Stepper, images: Tensor, labels: Tensor) -> None:

@@ -18,7 +18,7 @@ from swatbench.spec.recipe import Recipe
 from swatbench.store.record import CurvePoint
 from swatbench.train.batches import TestBatches, TrainBatches
 from swatbench.train.epoch import Tally, Trainer, run_epoch
-from swatbench.train.evaluate import evaluate
+from swatbench.train.objective import Objective
 from swatbench.train.optim import make_scheduler
 from swatbench.train.retention import Retention
 from swatbench.train.state import Listener, RunState
@@ -58,7 +58,7 @@ def fit(
     test: TestBatches | None,
     recipe: Recipe,
     speed: Speed,
-    num_classes: int,
+    objective: Objective,
     seed: int,
     device: torch.device,
     precision: Precision,
@@ -76,7 +76,7 @@ def fit(
         test: Test batches, to be gone through after every epoch; None to leave that out.
         recipe: The recipe.
         speed: Switches that trade time and memory.
-        num_classes: Classes of the data.
+        objective: What is learnt: the loss of a step, and the score of a test.
         seed: Decides what the model itself draws while training, as dropout does.
         device: Where to train.
         precision: Autocast type of the forward pass.
@@ -94,13 +94,22 @@ def fit(
         SuiteError: The recipe's optimizer cannot be used.
         ModelError: The model cannot do what a switch asks for.
     """
-    stepper = make_stepper(model, recipe, speed, seed=seed, device=device, precision=precision, world=world)
+    stepper = make_stepper(
+        model,
+        recipe,
+        speed,
+        objective=objective,
+        seed=seed,
+        device=device,
+        precision=precision,
+        world=world,
+    )
     state = RunState(stepper, retention, every_s=every_s, digest=digest, listener=listener)
     trainer = Trainer(
         stepper=stepper,
         scheduler=make_scheduler(stepper.optimizer, recipe, steps_per_epoch=batches.steps_per_epoch),
         batches=batches,
-        num_classes=num_classes,
+        guessing=objective.guessing,
         on_progress=listener.progress,
         on_pause=state.pause,
         should_stop=listener.should_stop,
@@ -110,26 +119,20 @@ def fit(
     for epoch in range(len(state.curve), recipe.total_epochs):
         with _own_randomness(device):
             point = run_epoch(trainer, epoch, tally)
-        state.end_epoch(point if test is None else _tested(point, stepper, test, num_classes))
+        state.end_epoch(point if test is None else _tested(point, stepper, test, objective))
         tally = Tally()
     return _summarise(state, batches, stepper.average)
 
 
-def _tested(point: CurvePoint, stepper: Stepper, test: TestBatches, num_classes: int) -> CurvePoint:
-    """The point with the accuracies of the weights and of their moving average."""
-    models = {"top1_percent": stepper.model, "ema_top1_percent": stepper.average}
-    found = {
-        name: evaluate(
-            model,
-            test,
-            device=stepper.device,
-            precision=stepper.precision,
-            world=stepper.world,
-            num_classes=num_classes,
-        ).top1_percent
-        for name, model in models.items()
-        if model is not None
-    }
+def _tested(point: CurvePoint, stepper: Stepper, test: TestBatches, objective: Objective) -> CurvePoint:
+    """The point with the scores of the weights and of their moving average."""
+    found = {}
+    for prefix, model in (("", stepper.model), ("ema_", stepper.average)):
+        if model is None:
+            continue
+        place = {"device": stepper.device, "precision": stepper.precision, "world": stepper.world}
+        scores = objective.test(model, test, **place)
+        found |= {f"{prefix}{name}": score for name, score in scores.items()}
     return point.model_copy(update=found)
 
 

@@ -94,7 +94,9 @@ def spared_names(model: nn.Module, reach: Literal["matrices", "as_released"]) ->
             spares what the released SWAT code does.
     """
     if reach == "as_released":
-        return {"pos_embed", "cls_token"}
+        released = ("pos_embed", "cls_token")
+        # Of a segmenter they are its backbone's; the position within a token, which ends alike, is decayed.
+        return {name for one in released for name in (one, f"backbone.{one}")}
     own: Any = getattr(model, "no_weight_decay", set)
     scales = {
         name for name, value in model.named_parameters() if sum(side > 1 for side in value.shape) < MATRIX

@@ -3,7 +3,7 @@
     newest.ckpt       the last state
     previous.ckpt     the one before it
     epoch-0030.ckpt   the state after epoch 30, for good
-    best.ckpt         the state with the best top-1 accuracy so far
+    best.ckpt         the state with the best score so far: top-1 accuracy, in segmentation mean IoU
     incoming.ckpt     a state that is whole and about to become the newest
 
 A save writes `incoming` and then renames: newest to previous, incoming to newest. Whenever it is killed, the
@@ -52,8 +52,9 @@ class Retention:
         Args:
             folder: The folder; it is made by the first save.
             keep_every_epochs: Keep the state after every so many epochs; None for none.
-            keep_best: Keep the state with the best top-1 accuracy on the test split: that of the weights'
-                moving average where the curve has one. Among equals the oldest is kept.
+            keep_best: Keep the state with the best top-1 accuracy on the test split, in segmentation with the
+                best mean IoU: that of the weights' moving average where the curve has one. Among equals the
+                oldest is kept.
         """
         self.folder = folder
         self._keep_every_epochs = keep_every_epochs
@@ -189,13 +190,14 @@ def _is_there(path: Path) -> bool:
 
 
 def _is_best(curve: tuple[CurvePoint, ...]) -> bool:
-    """Whether the last epoch's accuracy is above that of every epoch before it."""
+    """Whether the last epoch's score is above that of every epoch before it."""
     *before, last = (_tested(point) for point in curve) if curve else (None,)
     return last is not None and all(score is None or score < last for score in before)
 
 
 def _tested(point: CurvePoint) -> float | None:
-    return point.top1_percent if point.ema_top1_percent is None else point.ema_top1_percent
+    scores = point.ema_miou_percent, point.miou_percent, point.ema_top1_percent, point.top1_percent
+    return next((score for score in scores if score is not None), None)
 
 
 def _link(path: Path, name: Path) -> None:

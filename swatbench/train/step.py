@@ -1,6 +1,6 @@
 """One optimizer step: forward and backward of its micro-batches, then clipping, the step and the average.
 
-Letters: b images in a micro-batch, K classes.
+Letters: b images in a micro-batch, K classes, H and W, rows and columns of an image.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from timm.task import ClassificationTask
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
@@ -19,6 +18,7 @@ from swatbench.errors import ModelError
 from swatbench.precision import Precision, autocast, loss_scaler
 from swatbench.spec.cells import Speed
 from swatbench.spec.recipe import Recipe
+from swatbench.train.objective import Objective
 from swatbench.train.optim import make_optimizer
 from swatbench.world import World
 
@@ -63,7 +63,7 @@ class Stepper:
         """Take a step.
 
         Args:
-            micro_batches: This process's images (b, 3, H, W) and labels (b,) or probabilities (b, K).
+            micro_batches: This process's images (b, 3, H, W) and what the objective takes as their targets.
             epoch: Number of the epoch, from 0.
             step: Number of the step in its epoch, from 0.
             done: Steps done in the run once this one is.
@@ -84,7 +84,7 @@ class Stepper:
         return torch.stack(losses).mean()
 
     def loss(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Training loss () of a micro-batch (b, 3, H, W) with labels (b,) or probabilities (b, K)."""
+        """Training loss () of a micro-batch (b, 3, H, W) with labels (b,), probabilities (b, K) or masks."""
         with autocast(self.device.type, self.precision):
             return self.task(images.to(memory_format=self.memory_format), labels)["loss"]
 
@@ -108,6 +108,7 @@ def make_stepper(
     recipe: Recipe,
     speed: Speed,
     *,
+    objective: Objective,
     seed: int,
     device: torch.device,
     precision: Precision,
@@ -119,6 +120,7 @@ def make_stepper(
         model: The model with its initial weights.
         recipe: The recipe.
         speed: Switches that trade time and memory.
+        objective: What is learnt.
         seed: Decides what the model itself draws.
         device: Where to train.
         precision: Autocast type of the forward pass.
@@ -132,7 +134,7 @@ def make_stepper(
     optimizer = make_optimizer(model, recipe, fused=speed.fused_optimizer)
     return Stepper(
         model=model,
-        task=make_task(model, recipe, speed, device=device, world=world),
+        task=make_task(model, recipe, speed, objective=objective, device=device, world=world),
         optimizer=optimizer,
         scaler=loss_scaler(device.type, precision),
         recipe=recipe,
@@ -145,14 +147,23 @@ def make_stepper(
 
 
 def make_task(
-    model: nn.Module, recipe: Recipe, speed: Speed, *, device: torch.device, world: World
+    model: nn.Module,
+    recipe: Recipe,
+    speed: Speed,
+    *,
+    objective: Objective,
+    device: torch.device,
+    world: World,
 ) -> ClassificationTask:
     """Put a model into timm's task, with what the recipe and the switches ask for around it.
+
+    The task is that of a classifier for segmenters too: it hands outputs and targets to the loss as they are.
 
     Args:
         model: The model, on `device`.
         recipe: The recipe.
         speed: The switches.
+        objective: What is learnt.
         device: Where the model is.
         world: The processes that train together.
 
@@ -163,13 +174,7 @@ def make_task(
         _checkpoint_gradients(model)
     if speed.channels_last:
         model.to(memory_format=torch.channels_last)
-
-    def training_loss(logits: Tensor, labels: Tensor) -> Tensor:
-        # In float32: autocast on a CPU leaves the log-softmax in bfloat16, good for two or three digits.
-        smoothing = 0.0 if labels.is_floating_point() else recipe.label_smoothing
-        return F.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
-
-    task = ClassificationTask(model, training_loss, device=device, verbose=False)
+    task = ClassificationTask(model, objective.loss, device=device, verbose=False)
     if recipe.ema is not None:
         task.setup_ema(decay=recipe.ema.decay, use_warmup=recipe.ema.warmup)
     if speed.compile != "none":
@@ -196,7 +201,8 @@ def _share(task: ClassificationTask, model: nn.Module, device: torch.device, wor
         if device.type != "cuda":
             raise ModelError(
                 f"{type(model).__name__} has batch norm, which torch shares between processes on CUDA alone.",
-                fix="Train it in one process here.",
+                fix="Train it in one process here; a segmenter's head may have another norm "
+                "(segmentation.norm: groupnorm).",
             )
         nn.SyncBatchNorm.convert_sync_batchnorm(model)
     task.prepare_distributed(device_ids=[world.local_rank] if device.type == "cuda" else None)

@@ -61,6 +61,10 @@ def test_products_by_hand(function, weight_shape, macs, activations):
     assert found.agree
 
 
+def bicubic(x, size):
+    return F.interpolate(x, size, mode="bicubic", antialias=True)
+
+
 @pytest.mark.parametrize(
     ("function", "operator", "macs"),
     [
@@ -72,6 +76,9 @@ def test_products_by_hand(function, weight_shape, macs, activations):
         (lambda x, w: F.interpolate(x * w, (8, 5), mode="nearest"), "upsample_nearest2d", 80),
         (lambda x, w: F.interpolate(x * w, (8, 5), mode="bilinear"), "upsample_bilinear2d", 4 * 80),
         (lambda x, w: F.interpolate(x * w, (8, 5), mode="bicubic"), "upsample_bicubic2d", 16 * 80),
+        (lambda x, w: bicubic(x * w, (8, 10)), "_upsample_bicubic2d_aa", 16 * 160),
+        (lambda x, w: bicubic(x * w, (2, 1)), "_upsample_bicubic2d_aa", 16 * 40),
+        (lambda x, w: bicubic(x * w, (8, 1)), "_upsample_bicubic2d_aa", 16 * 80),
     ],
 )
 def test_norms_pooling_and_resampling_are_no_products(function, operator, macs):

@@ -18,6 +18,7 @@ from swatbench.spec.catalog import ARMS, PAIRS, parts_of
 from swatbench.spec.cells import CostCell, EvaluateCell, TrainCell
 from swatbench.spec.cost import Cost, Layout, Mode, Precision
 from swatbench.spec.data import Data, TestSet
+from swatbench.spec.segmentation import Segmentation
 from swatbench.spec.suite import Suite
 from swatbench.store.asked import write_asked
 from swatbench.store.cost import CostResult, Timing
@@ -42,6 +43,16 @@ from tests.report.contents import (
     swept_of,
 )
 from tests.report.measured import detail
+from tests.report.segmented import (
+    CLASSES,
+    MULTI,
+    TEST_IMAGES,
+    evaluated_of,
+    mask_curve,
+    masks_of,
+    segmentation_of,
+)
+from tests.report.segmented import counts_of as mask_counts
 
 
 @dataclass
@@ -115,6 +126,91 @@ class World:
         }
         return self._write(folder, asked_cell, train=TrainResult(**(result | changes)), files=shas)
 
+    def segment(
+        self,
+        pair: str = "swin_mini",
+        arm: str = "baseline",
+        seed: int = 0,
+        *,
+        miou: float = 40.0,
+        classes: tuple[str, ...] = CLASSES,
+        images: int = TEST_IMAGES,
+        segmentation: Mapping[str, Any] | None = None,
+        backbone: str | None = None,
+        further: bool = False,
+        ema: bool = False,
+        shown: int = 2,
+        lie: float = 0.0,
+        cell: Mapping[str, Any] | None = None,
+        **changes: Any,
+    ) -> Path:
+        """A training run of a segmenter; `further` tests in a second way, `ema` a moving average too."""
+        asked = segmentation_of(pair, shown=shown, **(segmentation or {}))
+        if further:
+            asked = asked.model_copy(update={"tests": (*asked.tests, MULTI)})
+        asked_cell = TrainCell(
+            pair=PAIRS[pair].as_dict(),
+            arm=arm,
+            parts=parts_of(PAIRS[pair], arm),
+            seed=seed,
+            data=Data(
+                source="masks",
+                root="masks",
+                train_images=80,
+                test_images=images,
+                num_classes=len(classes),
+            ),
+            recipe=RECIPE,
+            resolution=RESOLUTION,
+            speed=SPEED,
+            micro_batch_size=32,
+            streams=None,
+            threads=1,
+            deterministic=True,
+            segmentation=asked,
+            backbone=backbone,
+        ).model_copy(update=cell or {})
+        folder = self._folder(asked_cell.id)
+        first, kind = asked.tests[0].name, "ema" if ema else "raw"
+        wanted = [("predictions.npz", kind, first, miou)]
+        wanted += [("predictions-raw.npz", "raw", first, miou - 3)] if ema else []
+        wanted += [(f"predictions-{MULTI.name}.npz", kind, MULTI.name, miou + 2)] if further else []
+        tests: list[Evaluated] = []
+        for file, weights, inference, percent in wanted:
+            counts = mask_counts(percent / 100, 10 * seed + len(arm), images=images, classes=len(classes))
+            write_arrays(folder, file, counts)
+            tests.append(evaluated_of(counts, weights, inference, file))
+        own = tests[0] = tests[0].model_copy(update={"miou_percent": tests[0].score_percent + lie})
+        result = {
+            "weights": own.weights,
+            "params": 140_000 + 30_000 * len(ARMS[arm]),
+            "test_images": images,
+            **{name: getattr(own, name) for name in ("inference", "miou_percent")},
+            "mean_accuracy_percent": own.mean_accuracy_percent,
+            "pixel_accuracy_percent": own.pixel_accuracy_percent,
+            "test_loss": own.loss,
+            "train_s": 40.0,
+            "images_seen": 15_000,
+            "order_sha256": f"order{seed}",
+            "augmentation_sha256": f"augmentation{seed}",
+            "shared_init_sha256": {"head.weight": f"head{seed}", f"{arm}.weight": f"own{seed}"},
+            "recipe_sha256": "recipe",
+            "classes": classes,
+            "evaluated": tuple(tests),
+        }
+        shas = self._shas(folder, tests)
+        shas["curve.jsonl"] = write_rows(folder, "curve.jsonl", mask_curve(miou, ema=ema))
+        if shown:
+            masks = masks_of(shown, seed, arm, classes=len(classes))
+            shas["masks.npz"] = write_arrays(folder, "masks.npz", masks)
+        return self._write(folder, asked_cell, train=TrainResult(**(result | changes)), files=shas)
+
+    def segmented(self, seeds: tuple[int, ...] = (0, 1, 2), pair: str = "swin_mini", **changes: Any) -> None:
+        """Two arms of a pair, of which the second gains four points, more or less."""
+        for seed in seeds:
+            self.segment(pair, "baseline", seed, miou=40.0 + 0.5 * seed, **changes)
+            self.segment(pair, "swat", seed, miou=44.0 + 0.8 * seed, **changes)
+
     def evaluate(
         self,
         trained: Path,
@@ -184,6 +280,8 @@ class World:
         precision: Precision = "bf16",
         sweep: tuple[int, ...] = (),
         full: bool = False,
+        segmentation: Segmentation | None = None,
+        input_size: tuple[int, int, int] = (3, 32, 32),
         **changes: Any,
     ) -> Path:
         """A measurement in one condition; `full` adds traffic, peaks, parts of the memory and states."""
@@ -191,7 +289,8 @@ class World:
             pair=PAIRS[pair].as_dict(),
             arms={arm: parts_of(PAIRS[pair], arm) for arm in arms},
             reference=arms[0],
-            input_size=(3, 32, 32),
+            input_size=input_size,
+            segmentation=segmentation,
             num_classes=10,
             cost=cost or Cost(),
             mode=mode,
@@ -207,7 +306,7 @@ class World:
             reference=arms[0],
             arms=tuple(measured_further(item) if full else item for item in costs),
             batch_size=64,
-            input_size=(3, 32, 32),
+            input_size=input_size,
             device="cpu",
             dtype=DTYPES[precision],
             mode=mode,

@@ -122,6 +122,10 @@ TOLD_ELSEWHERE = {
     "recipe.learning_rate_scaling": "test_the_rule_of_the_learning_rate_moves_training",
     "recipe.learning_rate_batch_size": "test_the_rule_of_the_learning_rate_moves_training",
     "equivalence_margin_points": "test_the_margin_moves_no_cell",
+    "data.unlabelled": "test_segmentation.py",
+    "recipe.steps_per_epoch": "test_segmentation.py",
+    "segmentation": "test_segmentation.py",
+    "backbone": "test_segmentation.py",
     "structure.combine": "test_a_setting_reaches_the_pairs_that_have_a_use_for_it",
     "structure.merge_kernel": "test_a_setting_reaches_the_pairs_that_have_a_use_for_it",
 }

@@ -79,7 +79,7 @@ def test_a_misspelt_key_is_named_with_its_line_its_neighbour_and_all_keys(text: 
     lines = complaints(text.replace("learning_rate", "learing_rate"))
     assert len(lines) == 1, "the key that was meant is not reported as missing beside it"
     assert lines[0].startswith("s.yaml:9:3: recipe.learing_rate: unknown key. Did you mean learning_rate")
-    assert "Allowed: epochs, cooldown_epochs, batch_size, " in lines[0]
+    assert "Allowed: epochs, cooldown_epochs, steps_per_epoch, batch_size, " in lines[0]
 
 
 def test_a_key_at_the_wrong_level_is_told_where_it_belongs(text: str) -> None:
@@ -90,7 +90,7 @@ def test_a_key_at_the_wrong_level_is_told_where_it_belongs(text: str) -> None:
 def test_an_unknown_value_of_a_choice_gets_its_nearest_match(text: str) -> None:
     (line,) = complaints(text.replace("cifar10_subset", "cifar_10"))
     assert line.startswith("s.yaml:5:3: data.source: unknown source 'cifar_10'. Did you mean cifar10 or")
-    assert line.endswith("cifar100, folder, wds/<name>, hfds/<name>.")
+    assert line.endswith("folder, masks, wds/<name>, hfds/<name>.")
 
 
 def test_an_unknown_pair_and_arm_get_their_nearest_matches(text: str) -> None:

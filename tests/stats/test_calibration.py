@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from swatbench.stats import accuracy, ratios
+from swatbench.stats import accuracy, miou, ratios
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 RUNS = 1_000
@@ -46,6 +46,13 @@ CASES = [
     ),
     ("statistics_rows", "quantile", {"n": 300, "q": 0.5}, {"quantile by order statistics"}),
     ("statistics_rows", "ratio", {"rounds": 40}, {"median of paired ratios"}),
+    ("statistics_masks", "masks", {"seeds": 1, "images": 200}, {"bootstrap over images, mIoU"}),
+    (
+        "statistics_masks",
+        "crossed_masks",
+        {"seeds": 3, "images": 200, "seed_sd": 0.03},
+        {"seeds × images, mIoU"},
+    ),
 ]
 
 
@@ -56,6 +63,7 @@ def simulate(monkeypatch):
     # Fewer resamples of the same code: their quantiles are a little coarser, and ten times as soon there.
     monkeypatch.setattr(accuracy, "RESAMPLES", 1_000)
     monkeypatch.setattr(ratios, "RESAMPLES", 500)
+    monkeypatch.setattr(miou, "RESAMPLES", 500)
     monkeypatch.setattr(importlib.import_module("statistics_images"), "BOOTSTRAPS", 300)
 
     def run(module, name, alpha=0.05, runs=FEWER_RUNS, **setting):

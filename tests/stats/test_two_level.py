@@ -82,6 +82,33 @@ def test_a_mean_of_nothing_and_a_sure_difference():
     assert 0 < seeds_and_images(np.zeros_like(sure), sure).p < 1e-50
 
 
+def test_numbers_give_what_right_and_wrong_answers_give():
+    reference, arm = answers(4, 200, seed=4)
+    exact, numbers = seeds_and_images(reference, arm), seeds_and_images(1.0 * reference, 1.0 * arm)
+    assert vars_of(numbers) == pytest.approx(vars_of(exact), rel=1e-9)
+
+
+def test_numbers_may_be_of_any_size_and_their_mean_of_any_height():
+    reference, arm = np.random.default_rng(5).normal(0, 3, (2, 3, 50))
+    plain, lifted = seeds_and_images(reference, arm), seeds_and_images(reference, arm + 1e4)
+    width = plain.high - plain.low
+    assert lifted.points == pytest.approx(plain.points + 1e6)
+    assert lifted.high - lifted.low == pytest.approx(width, rel=1e-6)
+    small = seeds_and_images(1e-4 * reference, 1e-4 * arm)
+    assert small.high - small.low == pytest.approx(1e-4 * width)
+    assert small.p == pytest.approx(plain.p)
+
+
+def test_numbers_of_seeds_without_spread_give_no_interval():
+    image = np.random.default_rng(6).normal(0, 1, 70)
+    shuffled = np.stack([np.random.default_rng(seed).permutation(image) for seed in range(3)])
+    assert seeds_and_images(np.zeros((3, 70)), shuffled) is None
+
+
+def vars_of(result):
+    return [getattr(result, name) for name in type(result).__slots__]
+
+
 @pytest.mark.parametrize(
     ("reference", "arm", "confidence", "names"),
     [
@@ -89,6 +116,7 @@ def test_a_mean_of_nothing_and_a_sure_difference():
         ([True], [True], 0.95, r"\(1,\)"),
         ([[], []], [[], []], 0.95, r"\(2, 0\)"),
         ([[True]], [[True]], 95, "95"),
+        ([[0.5, np.nan]], [[1.0, 1.0]], 0.95, "not finite"),
     ],
 )
 def test_what_cannot_be_is_refused(reference, arm, confidence, names):

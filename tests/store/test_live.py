@@ -83,6 +83,15 @@ def test_how_far_and_how_fast_is_read_back(tmp_path: Path, writer: LiveWriter, c
     assert live.at == START + timedelta(seconds=120)
     assert live.share == pytest.approx(1 / 3)
     assert live.steps_per_s == pytest.approx(50 / 20)
+    assert live.miou_percent is None
+
+
+def test_of_segmentation_the_last_mean_iou_is_read_back(tmp_path: Path, writer: LiveWriter) -> None:
+    for epoch, miou in enumerate((20.0, 30.0, None), start=1):
+        writer.epoch(point(100 * epoch, None).model_copy(update={"miou_percent": miou}))
+    live = read_live(tmp_path / "cell")
+    assert live is not None
+    assert (live.top1_percent, live.miou_percent) == (None, 30.0)
 
 
 def test_a_cell_without_a_report_has_neither_share_nor_rate(tmp_path: Path, writer: LiveWriter) -> None:

@@ -19,3 +19,8 @@ def test_an_epoch_is_tracked_by_what_was_measured_after_it() -> None:
     assert epoch_values(POINT) == {}
     tested = POINT.model_copy(update={"top1_percent": 40.0, "ema_top1_percent": 42})
     assert epoch_values(tested) == {"test/top1_percent": 40.0, "test/ema_top1_percent": 42.0}
+
+
+def test_of_segmentation_mean_iou_is_tracked() -> None:
+    tested = POINT.model_copy(update={"miou_percent": 30.0, "ema_miou_percent": 31.0})
+    assert epoch_values(tested) == {"test/miou_percent": 30.0, "test/ema_miou_percent": 31.0}

@@ -11,6 +11,7 @@ from torch import nn
 from swatbench.precision import loss_scaler
 from swatbench.spec.cells import Speed
 from swatbench.spec.recipe import Recipe
+from swatbench.train.objective import Classes
 from swatbench.train.optim import make_optimizer
 from swatbench.train.step import Stepper, make_task
 from swatbench.world import ALONE, World
@@ -72,9 +73,10 @@ def tiny_deit(*, seed: int = 0, **options) -> nn.Module:
 
 
 def make_stepper(model: nn.Module, recipe: Recipe, *, world: World = ALONE, **options) -> Stepper:
+    objective = options.pop("objective", Classes(num_classes=10, label_smoothing=recipe.label_smoothing))
     values = {
         "model": model,
-        "task": make_task(model, recipe, SPEED, device=CPU, world=world),
+        "task": make_task(model, recipe, SPEED, objective=objective, device=CPU, world=world),
         "optimizer": make_optimizer(model, recipe, fused=True),
         "scaler": loss_scaler("cpu", options.get("precision", "fp32")),
         "recipe": recipe,
@@ -102,7 +104,7 @@ def fit_options() -> dict[str, object]:
     """What `fit` is handed beside what a test is about."""
     return {
         "speed": SPEED,
-        "num_classes": 10,
+        "objective": Classes(num_classes=10),
         "seed": 0,
         "device": CPU,
         "precision": "fp32",

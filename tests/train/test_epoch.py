@@ -20,7 +20,7 @@ def make_trainer(make_model, make_stepper, noise, recipe):
             "stepper": stepper,
             "scheduler": make_scheduler(stepper.optimizer, recipe, steps_per_epoch=batches.steps_per_epoch),
             "batches": batches,
-            "num_classes": 10,
+            "guessing": math.log(10),
             "on_progress": lambda _: None,
             "on_pause": lambda *_: None,
             "should_stop": lambda: False,

@@ -10,6 +10,7 @@ from swatbench.spec.recipe import Ema, Recipe
 from swatbench.train.epoch import TrainingStopped
 from swatbench.train.evaluate import evaluate
 from swatbench.train.loop import fit
+from swatbench.train.objective import Classes
 from swatbench.train.retention import NEWEST, PREVIOUS, Retention
 from swatbench.train.state import Listener
 
@@ -199,7 +200,8 @@ def test_label_smoothing_reaches_the_loss(train, make_model, noise):
         plain, spread = minus_log.gather(1, labels[:, None]).mean(), minus_log.mean()
     told = []
     recipe = Recipe(epochs=1, batch_size=8, learning_rate=1e-9, label_smoothing=0.4)
-    train(model, batches=FirstBatch(noise), recipe=recipe, progress=told.append)
+    objective = Classes(num_classes=10, label_smoothing=recipe.label_smoothing)
+    train(model, batches=FirstBatch(noise), recipe=recipe, objective=objective, progress=told.append)
     assert told[0].loss == pytest.approx(float(0.6 * plain + 0.4 * spread), rel=1e-5)
 
 

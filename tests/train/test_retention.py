@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,18 @@ def test_the_accuracy_of_the_moving_average_decides_where_there_is_one(tmp_path)
     retention.save(state(10, top1=[10.0], ema=[5.0]), epoch_done=True)
     retention.save(state(20, top1=[90.0, 10.0], ema=[5.0, 6.0]), epoch_done=True)
     assert read_checkpoint(tmp_path / "best.ckpt").step == 20
+
+
+def test_in_segmentation_mean_iou_decides(tmp_path):
+    retention = kept(tmp_path, best=True)
+    for average, best in ((False, 20), (True, 30)):
+        curve = [point(i, None) for i in (1, 2, 3)]
+        for i, (raw, ema) in enumerate([(10.0, 5.0), (30.0, 6.0), (20.0, 7.0)]):
+            scores = {"miou_percent": raw} | ({"ema_miou_percent": ema} if average else {})
+            curve[i] = curve[i].model_copy(update=scores)
+            done = replace(state(10 * (i + 1)), curve=tuple(curve[: i + 1]))
+            retention.save(done, epoch_done=True)
+        assert read_checkpoint(tmp_path / "best.ckpt").step == best
 
 
 def test_kept_states_take_no_further_space(tmp_path):
