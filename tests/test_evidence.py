@@ -87,6 +87,32 @@ def test_every_pair_of_the_paper_was_profiled_and_both_counters_agree():
         assert {row.protocol for row in stored.breakdown()} == {"inference", "training"}
 
 
+def test_every_cell_of_the_small_segmentation_has_its_record_and_the_promise_is_kept():
+    listing = read_suite(ROOT / "results", "segmentation_quickstart")
+    assert (listing.failed, listing.damaged) == ((), ())
+    suite = load_suite(ROOT / "suites" / "segmentation_quickstart.yaml")
+    cells = {stored.record.kind: stored.record.cell for stored in listing.finished}
+    machine = Machine(
+        resolution=Resolution(**cells["train"]["resolution"]),
+        speed=Speed(**cells["train"]["speed"]),
+        num_classes=11,
+    )
+    asked = {cell.digest for cell in expand(suite, machine, cores=cells["cost"]["threads"])}
+    records = [stored.record for stored in listing.finished]
+    assert {record.digest for record in records} == asked
+    assert len(asked) == 2 * 2 * 2 + 2
+    made = {(record.environment.git_commit, record.environment.git_dirty) for record in records}
+    assert [dirty for _, dirty in made] == [False]
+    scores = {}
+    for record in (record for record in records if record.train):
+        scores.setdefault((record.pair, record.arm), []).append(record.train.miou_percent)
+    for pair in suite.pairs:
+        gain = (sum(scores[pair, "swat"]) - sum(scores[pair, "baseline"])) / 2
+        assert gain >= suite.promise.min_gain_points, pair
+    for record in records:
+        assert record.kind == "train" or all(arm.macs_agree for arm in record.cost.arms)
+
+
 def test_evidence_is_small_and_names_no_folder_of_a_machine():
     paths = [path for path in (ROOT / "results").rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in paths) < MOST_BYTES

@@ -29,7 +29,7 @@ def test_the_sentence_that_is_read_aloud_is_the_report_s_own():
     assert quoted in (ROOT / "reports" / "cifar10" / "report.md").read_text()
 
 
-@pytest.mark.parametrize("suite", ["cifar10", "profile"])
+@pytest.mark.parametrize("suite", ["cifar10", "profile", "segmentation_quickstart"])
 def test_committed_reports_are_those_of_the_committed_results(suite, tmp_path, monkeypatch):
     # Bytes of pictures follow the version of matplotlib; the numbers must not.
     for kind, made in {"_svg": "<svg></svg>\n", "_png": b"", "_pdf": b""}.items():
