@@ -20,6 +20,7 @@ PACKAGES = (
     "pandas",
     "pillow",
     "scipy",
+    "segmentation-models-pytorch",
     "statsmodels",
     "timm",
     "torch",
