@@ -284,7 +284,7 @@ def test_the_model_is_left_in_its_mode(training):
 
 def test_what_cannot_be_tested_is_refused():
     images, masks = scenes()
-    for inference in (Inference(), Inference(mode="sliding"), Inference(mode="whole", stride=8)):
+    for inference in (Inference(), Inference(mode="sliding"), WHOLE.model_copy(update={"stride": 8})):
         with pytest.raises(ValueError, match="leave it open"):
             judge(Pixels(), images, masks, inference=inference)
     with pytest.raises(ValueError, match="at least one test image"):
