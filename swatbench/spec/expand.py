@@ -67,7 +67,7 @@ def train_cell(
     recipe = suite.recipe_of(pair)
     micro_batch_size = _micro_batch_size(recipe, machine.processes)
     segmentation = suite.segmentation_of(pair)
-    if segmentation and segmentation.norm == "batchnorm" and micro_batch_size == 1:
+    if segmentation and not segmentation.trains_on(micro_batch_size):
         raise SuiteError(
             "Batch norm of a map that is pooled to one pixel cannot train on one image at a time.",
             where="recipe.micro_batch_size",

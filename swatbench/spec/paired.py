@@ -118,9 +118,8 @@ class PairedSuite(Spec):
         Raises:
             ValueError: The message starts with the key.
         """
-        if self.segmentation is not None and cost is not None and cost.training:
-            for images in (cost.batch_size, *cost.sweep):
-                self.segmentation.check_images("cost.batch_size", images)
+        if self.segmentation is not None and cost is not None:
+            self.segmentation.check_cost("cost.batch_size", cost)
 
     def segmentation_of(self, pair: str) -> Segmentation | None:
         """How a pair becomes a segmenter, with nothing left open; None where it classifies."""

@@ -37,9 +37,8 @@ class ProfileRequest(Spec):
 
     @model_validator(mode="after")
     def _segmenters_can_be_trained(self) -> Self:
-        if self.segmentation is not None and self.cost.training:
-            for images in (self.cost.batch_size, *self.cost.sweep):
-                self.segmentation.check_images("batch_size", images)
+        if self.segmentation is not None:
+            self.segmentation.check_cost("batch_size", self.cost)
         return self
 
     @property

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from swatbench.spec.base import Fraction, Name, Spec
 from swatbench.spec.catalog import Pair
+from swatbench.spec.cost import Cost
 
 IGNORED = 255
 """Label of pixels that count for nothing: not for the loss, and not for a score."""
@@ -129,6 +130,26 @@ class Segmentation(Spec):
         factor = scale * min(self.short_side / min(height, width), self.long_side / max(height, width))
         return max(1, int(height * factor + 0.5)), max(1, int(width * factor + 0.5))
 
+    def trains_on(self, images: int) -> bool:
+        """Whether a forward pass on so many images can be trained on: batch norm needs two of them.
+
+        The decoder pools a map to one pixel, of which a single image leaves nothing to norm.
+        """
+        return images > 1 or self.norm != "batchnorm"
+
+    def check_cost(self, key: str, cost: Cost) -> None:
+        """Refuse to measure a training step that the head cannot take.
+
+        Args:
+            key: Key of the batch size, as the user wrote it.
+            cost: What is measured.
+
+        Raises:
+            ValueError: It cannot; the message starts with the key.
+        """
+        for images in (cost.batch_size, *cost.sweep) if cost.training else ():
+            self.check_images(key, images)
+
     def check_images(self, key: str, images: int) -> None:
         """Refuse a training step on so few images that the head's batch norm cannot train on them.
 
@@ -139,7 +160,7 @@ class Segmentation(Spec):
         Raises:
             ValueError: It is a single one; the message starts with the key.
         """
-        if images == 1 and self.norm == "batchnorm":
+        if not self.trains_on(images):
             raise ValueError(
                 f"{key}: batch norm of a map that is pooled to one pixel cannot train on one image; take two "
                 "or more, leave training out, or write segmentation.norm: groupnorm"

@@ -78,17 +78,11 @@ class CurvePoint(GrownSpec):
 _OF_MASKS = frozenset({"inference", "miou_percent", "mean_accuracy_percent", "pixel_accuracy_percent"})
 
 
-class Evaluated(GrownSpec):
-    """What one set of weights gives on one test set: of classes or, in segmentation, of masks."""
+class _Scored(GrownSpec):
+    """Scores of one set of weights: of classes or, in segmentation, of masks."""
 
-    _gained: ClassVar[frozenset[str]] = _OF_MASKS | {"correct", "top1_percent"}
-
-    weights: Literal["raw", "ema"]
-    """The weights themselves, or their moving average."""
     inference: str | None = None
     """Of segmentation: name of the way that images were tested."""
-    images: Annotated[int, Field(ge=1, lt=2**63)]
-    """Test images; with ReaL labels those that have any."""
     correct: Count | None = None
     """Test images whose largest logit is at their label; null in segmentation."""
     top1_percent: Percent | None = None
@@ -101,6 +95,24 @@ class Evaluated(GrownSpec):
     """Of segmentation: mean over classes of the share of a class's pixels that are found."""
     pixel_accuracy_percent: Percent | None = None
     """Of segmentation: share of labelled pixels whose class is found."""
+
+    @property
+    def score_percent(self) -> float:
+        """What arms are compared by: top-1 accuracy, or in segmentation the mean IoU."""
+        score = self.top1_percent if self.miou_percent is None else self.miou_percent
+        assert score is not None, "one of the two is there"
+        return score
+
+
+class Evaluated(_Scored):
+    """What one set of weights gives on one test set: of classes or, in segmentation, of masks."""
+
+    _gained: ClassVar[frozenset[str]] = _OF_MASKS | {"correct", "top1_percent"}
+
+    weights: Literal["raw", "ema"]
+    """The weights themselves, or their moving average."""
+    images: Annotated[int, Field(ge=1, lt=2**63)]
+    """Test images; with ReaL labels those that have any."""
     loss: Positive | None = None
     """Mean cross-entropy, in nats; of segmentation over labelled pixels."""
     calibration_error: Annotated[float, Field(ge=0, le=1)] | None = None
@@ -110,13 +122,6 @@ class Evaluated(GrownSpec):
     null for a class without images."""
     file: str
     """File beside the record that holds one row an image."""
-
-    @property
-    def score_percent(self) -> float:
-        """What arms are compared by: top-1 accuracy, or in segmentation the mean IoU."""
-        score = self.top1_percent if self.miou_percent is None else self.miou_percent
-        assert score is not None, "one of the two is there"
-        return score
 
     @model_validator(mode="after")
     def _of_classes_or_of_masks(self) -> Self:
@@ -139,8 +144,8 @@ class EvaluationResult(Spec):
     evaluated: Annotated[tuple[Evaluated, ...], Field(min_length=1)]
 
 
-class TrainResult(GrownSpec):
-    """What training and evaluation gave."""
+class TrainResult(_Scored):
+    """What training and evaluation gave; its scores are those of the first test in `evaluated`."""
 
     _gained: ClassVar[frozenset[str]] = _OF_MASKS | {"correct", "top1_percent", "top5_percent"}
 
@@ -150,18 +155,6 @@ class TrainResult(GrownSpec):
     params: Count
     """Trainable parameters."""
     test_images: Annotated[int, Field(ge=1, lt=2**63)]
-    correct: Count | None = None
-    """Test images whose largest logit is at their label; null in segmentation."""
-    top1_percent: Percent | None = None
-    """Null in segmentation."""
-    top5_percent: Percent | None = None
-    """Null in segmentation."""
-    inference: str | None = None
-    """Of segmentation: name of the way of testing that the scores here are of, the first that was asked."""
-    miou_percent: Percent | None = None
-    """Of segmentation, as are the next two: see `Evaluated`."""
-    mean_accuracy_percent: Percent | None = None
-    pixel_accuracy_percent: Percent | None = None
     test_loss: Positive
     """Mean cross-entropy on the test images, in nats; of segmentation over labelled pixels."""
     train_s: Positive
@@ -184,13 +177,6 @@ class TrainResult(GrownSpec):
     evaluated: tuple[Evaluated, ...] = ()
     """The test split by each kind of weights and each way of testing; the first is that of the scores
     above."""
-
-    @property
-    def score_percent(self) -> float:
-        """What arms are compared by: top-1 accuracy, or in segmentation the mean IoU."""
-        score = self.top1_percent if self.miou_percent is None else self.miou_percent
-        assert score is not None, "one of the two is there"
-        return score
 
     @model_validator(mode="after")
     def _of_classes_or_of_masks(self) -> Self:
