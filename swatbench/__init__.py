@@ -11,6 +11,7 @@ from swatbench.registration import register_with_timm
 if TYPE_CHECKING:
     from swatbench.models.apply import apply_swat
     from swatbench.models.build import build_model
+    from swatbench.models.fold import fold_attention
     from swatbench.models.release import convert_state_dict
     from swatbench.models.warm_start import warm_start
     from swatbench.report.page import render
@@ -26,6 +27,7 @@ _HOMES = {
     "apply_swat": "swatbench.models.apply",
     "build_model": "swatbench.models.build",
     "convert_state_dict": "swatbench.models.release",
+    "fold_attention": "swatbench.models.fold",
     "load_suite": "swatbench.spec.load",
     "read_suite": "swatbench.store.files",
     "render": "swatbench.report.page",
@@ -38,6 +40,7 @@ __all__ = [
     "apply_swat",
     "build_model",
     "convert_state_dict",
+    "fold_attention",
     "load_suite",
     "read_suite",
     "render",

@@ -110,6 +110,7 @@ def _builder(cell: CostCell, arm: str, places: Mapping[str, str]) -> Callable[[]
         "num_classes": cell.num_classes,
         "seed": 0,
         "fused_attention": cell.resolution.fused_attention,
+        "fused_swat": cell.resolution.fused_swat or False,
     }
     if cell.segmentation is not None:
         pair, parts = cell.pair, cell.arms[arm]

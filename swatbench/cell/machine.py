@@ -14,7 +14,7 @@ from swatbench.measure.machine import require_modes, resolve_device, resolve_pre
 from swatbench.precision import set_tf32
 from swatbench.spec.cells import Machine, Resolution
 from swatbench.spec.cost import Cost
-from swatbench.spec.execution import Execution
+from swatbench.spec.execution import Execution, Switch
 from swatbench.spec.suite import ProfileSuite, Suite
 from swatbench.store.provenance import usable_cores
 from swatbench.trackers.open import require_trackers
@@ -75,12 +75,12 @@ def resolve_cost(execution: Execution, cost: Cost | None, *, num_classes: int) -
     """
     device = resolve_device(execution.device)
     require_modes(cost.modes if cost else (), device)
-    fused = execution.fused_attention
     return Machine(
         resolution=Resolution(
             device=device,
             precision=resolve_precision(execution.precision, device),
-            fused_attention=device == "cuda" if fused == "auto" else fused,
+            fused_attention=_decided(execution.fused_attention, device == "cuda"),
+            fused_swat=True if _decided(execution.fused_swat, device == "cpu") else None,
             data_digest=None,
         ),
         speed=resolve_switches(execution, device),
@@ -103,6 +103,10 @@ def prepare(threads: int, *, deterministic: bool, tf32: bool) -> None:
     torch.use_deterministic_algorithms(deterministic)
     # Filling fresh memory guards against reading it unwritten, and costs a pass over every tensor.
     torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _decided(switch: Switch, automatic: bool) -> bool:
+    return automatic if switch == "auto" else switch
 
 
 def device_of(resolution: Resolution, world: World) -> torch.device:

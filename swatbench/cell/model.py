@@ -24,6 +24,7 @@ def builder(cell: TrainCell | EvaluateCell, *, num_classes: int, seed: int) -> C
         "num_classes": num_classes,
         "seed": seed,
         "fused_attention": cell.resolution.fused_attention,
+        "fused_swat": cell.resolution.fused_swat or False,
     }
     pair = _with_drop_path(cell) if isinstance(cell, TrainCell) else cell.pair
     if cell.segmentation is None:

@@ -25,7 +25,8 @@ from swatbench.models.replace import PROJECTIONS, patch_embedding
 from swatbench.models.van import VAN
 from swatbench.spec.catalog import PARTS
 from swatbench.swat.geometry import Geometry, widest_alpha
-from swatbench.swat.mixing import Combine
+from swatbench.swat.mixing import Combine, Fused, StructureAwareLinear, StructureAwareMlp
+from swatbench.swat.tokenization import StructureAwareTokenization
 
 Structure = Callable[[Any, frozenset[str], Geometry, Combine], None]
 
@@ -49,6 +50,7 @@ def apply_swat(
     geometry: Geometry | None = None,
     combine: Combine = "mean",
     init: Init = "shared",
+    fused: Fused = "auto",
 ) -> nn.Module:
     """Give a timm model the structure-aware parts, in place.
 
@@ -63,6 +65,8 @@ def apply_swat(
         combine: How linear map and convolution meet in attention.
         init: `shared` keeps the baseline's initial values wherever both arms have a parameter; `released`
             starts the linear maps that the released code writes as convolutions as it does.
+        fused: Whether the structured layers compute by fused forms, which give the same numbers up to
+            rounding: `auto` where they were measured to be faster, False as the paper draws them.
 
     Returns:
         The same model.
@@ -84,8 +88,12 @@ def apply_swat(
         raise ModelError(f"SWAT does not fit this {type(model).__name__}: {error}.") from error
     before = set(model.modules())
     structure(model, chosen, geometry, combine)
+    added = set(model.modules()) - before
     if init == "released":
-        initialize_as_released(model, set(model.modules()) - before)
+        initialize_as_released(model, added)
+    for module in added:
+        if isinstance(module, StructureAwareTokenization | StructureAwareLinear | StructureAwareMlp):
+            module.fused = fused
     return model
 
 

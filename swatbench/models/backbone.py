@@ -29,6 +29,7 @@ from swatbench.models.windows import pad_windows
 from swatbench.spec.catalog import Pair
 from swatbench.spec.segmentation import ISOTROPIC, ONE_SIZE
 from swatbench.spec.sizes import patch_of
+from swatbench.swat.mixing import Fused
 
 TAPS = 4
 """Maps that a head takes of an isotropic backbone."""
@@ -54,7 +55,7 @@ class Maps:
 
 
 def build_backbone(
-    pair: Mapping[str, Any], parts: Collection[str], *, size: tuple[int, int]
+    pair: Mapping[str, Any], parts: Collection[str], *, size: tuple[int, int], fused_swat: Fused = "auto"
 ) -> tuple[nn.Module, Maps]:
     """Create one arm of a pair as a backbone, with torch's random state as it is.
 
@@ -62,11 +63,12 @@ def build_backbone(
         pair: The row, as `Pair.as_dict` gives it.
         parts: Parts to apply; empty for the baseline.
         size: H and W that position embeddings and maps over tokens are made for.
+        fused_swat: Whether structured layers compute by fused forms.
 
     Raises:
         ModelError: SWAT does not fit the model, or the model has too few maps for a head.
     """
-    model: Any = create_model(pair, parts, num_classes=0, **_sizes(pair, size))
+    model: Any = create_model(pair, parts, fused_swat=fused_swat, num_classes=0, **_sizes(pair, size))
     pad_windows(model)
     info = model.feature_info
     taken = _taken(len(info), isotropic=pair["family"] in ISOTROPIC)

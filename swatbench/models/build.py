@@ -11,10 +11,12 @@ from timm.models.mlp_mixer import MlpMixer
 from torch import nn
 
 from swatbench.models.apply import apply_swat
+from swatbench.models.fold import fold_attention
 from swatbench.models.van import van_b2
 from swatbench.models.warm_start import warm_start
 from swatbench.spec.catalog import CLASS_TOKEN, PUBLISHED_DEIT
 from swatbench.swat.geometry import Geometry
+from swatbench.swat.mixing import Fused
 
 _GEOMETRY = ("alpha", "stem_width", "token_kernel", "grid_kernel", "merge_kernel", "img_size")
 
@@ -35,6 +37,8 @@ def build_model(
     num_classes: int,
     seed: int,
     fused_attention: bool,
+    fused_swat: Fused = "auto",
+    fold: bool = False,
 ) -> nn.Module:
     """Build one arm of a pair from a row of the catalogue.
 
@@ -47,21 +51,28 @@ def build_model(
         num_classes: Size of the classifier.
         seed: Seed of the initial values.
         fused_attention: Whether timm's attention calls the fused kernel.
+        fused_swat: Whether structured layers compute by fused forms.
+        fold: Whether attention's structured projections become plain linear maps, for inference alone.
 
     Raises:
         ModelError: SWAT does not fit the model.
     """
     set_fused_attn(fused_attention)
     torch.manual_seed(seed)
-    return create_model(pair, parts, num_classes=num_classes, img_size=pair["img_size"])
+    size = pair["img_size"]
+    model = create_model(pair, parts, fused_swat=fused_swat, num_classes=num_classes, img_size=size)
+    return fold_attention(model) if fold else model
 
 
-def create_model(pair: Mapping[str, Any], parts: Collection[str], **kwargs: Any) -> nn.Module:
+def create_model(
+    pair: Mapping[str, Any], parts: Collection[str], *, fused_swat: Fused = "auto", **kwargs: Any
+) -> nn.Module:
     """Create one arm of a pair with torch's random state and timm's settings as they are.
 
     Args:
         pair: The row, as `Pair.as_dict` gives it.
         parts: Parts to apply; empty for the baseline.
+        fused_swat: Whether structured layers compute by fused forms.
         kwargs: Further arguments of the timm model, which go before those of the row.
 
     Raises:
@@ -78,11 +89,18 @@ def create_model(pair: Mapping[str, Any], parts: Collection[str], **kwargs: Any)
         parts=set(parts) - {CLASS_TOKEN},
         geometry=geometry,
         combine=pair["combine"],
+        fused=fused_swat,
     )
 
 
 def create_registered(
-    name: str, pair: Mapping[str, Any], parts: Collection[str], *, pretrained: bool, **kwargs: Any
+    name: str,
+    pair: Mapping[str, Any],
+    parts: Collection[str],
+    *,
+    pretrained: bool,
+    fold: bool = False,
+    **kwargs: Any,
 ) -> nn.Module:
     """Create a SWAT model as timm creates its own: with features, weights and a config by its name.
 
@@ -91,15 +109,18 @@ def create_registered(
         pair: The row, as `Pair.as_dict` gives it.
         parts: Parts to apply.
         pretrained: Whether to load the weights that the config names.
+        fold: Whether attention's structured projections become plain linear maps, for inference alone;
+            weights are loaded as they were trained, here or later.
         kwargs: What `timm.create_model` takes.
     """
-    return build_model_with_cfg(
+    model = build_model_with_cfg(
         partial(_without_traits, pair, parts),
         name,
         pretrained,
         feature_cfg=_features(pair, kwargs),
         **kwargs,
     )
+    return fold_attention(model) if fold else model
 
 
 def _features(pair: Mapping[str, Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:

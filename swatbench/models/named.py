@@ -23,8 +23,10 @@ from swatbench.errors import MachineError, ModelError
 from swatbench.models import factory
 from swatbench.models.build import create_model
 from swatbench.models.factory import FORM, is_factory, make_model, reason
+from swatbench.models.fold import fold_attention
 from swatbench.models.logits import UNFIT, classes_of, created
 from swatbench.spec.catalog import ARMS, PAIRS, arms_of, find_model, model_name, parts_of, suggest
+from swatbench.swat.mixing import Fused
 
 LOCAL = "local-dir:"
 """Before a folder that holds a model's configuration."""
@@ -121,6 +123,8 @@ def build_named(
     fused_attention: bool,
     input_size: tuple[int, int, int],
     place: str | None = None,
+    fused_swat: Fused = "auto",
+    fold: bool = False,
 ) -> nn.Module:
     """Build a model that `find_named` has found, on the CPU in float32 with weights drawn at random.
 
@@ -133,6 +137,8 @@ def build_named(
         fused_attention: Whether timm's attention calls the fused kernel.
         input_size: C, H and W of the images.
         place: The folder that holds its configuration, where the name does not say it.
+        fused_swat: Whether structured layers of the catalogue's models compute by fused forms.
+        fold: Whether attention's structured projections become plain linear maps, for inference alone.
 
     Raises:
         ModelError: The model cannot be made, or does not take images of that size.
@@ -144,8 +150,10 @@ def build_named(
     torch.manual_seed(seed)
     if name in _CATALOGUE:
         pair, arm = find_model(name)
-        create = partial(create_model, pair.as_dict(), parts_of(pair, arm), img_size=input_size[1:])
-        return created(create, name, input_size, num_classes)
+        row, parts = pair.as_dict(), parts_of(pair, arm)
+        create = partial(create_model, row, parts, fused_swat=fused_swat, img_size=input_size[1:])
+        model = created(create, name, input_size, num_classes)
+        return fold_attention(model) if fold else model
     arguments = _timm_arguments(name, place)
     if _own_size_of(arguments) != input_size:
         arguments = _timm_arguments(name, place, img_size=input_size[1:])

@@ -17,10 +17,12 @@ from torch import Tensor, nn
 
 from swatbench.errors import CheckpointError, ModelError
 from swatbench.models.backbone import Maps, build_backbone
+from swatbench.models.fold import fold_attention
 from swatbench.models.taps import Taps
 from swatbench.models.upernet import make_auxiliary, make_decoder, make_head, with_norm
 from swatbench.models.warm_start import warm_start
 from swatbench.spec.segmentation import ISOTROPIC, ONE_SIZE, Segmentation
+from swatbench.swat.mixing import Fused
 
 CLASSIFIER = ("norm.", "fc_norm.", "head.", "head_dist.")
 """Beginnings of names that only a classifier has: its final norm and its linear maps."""
@@ -110,6 +112,8 @@ def build_segmenter(
     num_classes: int,
     seed: int,
     fused_attention: bool,
+    fused_swat: Fused = "auto",
+    fold: bool = False,
     size: tuple[int, int] | None = None,
 ) -> Segmenter:
     """Build one arm of a pair as a segmenter.
@@ -124,6 +128,8 @@ def build_segmenter(
         num_classes: Classes of the logits.
         seed: Seed of the initial values.
         fused_attention: Whether timm's attention calls the fused kernel.
+        fused_swat: Whether structured layers compute by fused forms.
+        fold: Whether attention's structured projections become plain linear maps, for inference alone.
         size: H and W that a family of one size (Mixer, ResMLP) is built for; None for crops. Other families
             take any, and are the same whatever it says.
 
@@ -139,10 +145,13 @@ def build_segmenter(
     set_fused_attn(fused_attention)
     torch.manual_seed(seed)
     one_size = size if size is not None and pair["family"] in ONE_SIZE else crop
-    backbone, maps = build_backbone(pair, parts, size=one_size)
+    backbone, maps = build_backbone(pair, parts, size=one_size, fused_swat=fused_swat)
     torch.manual_seed(seed ^ _HEAD)
     decided = segmentation.model_copy(update={"head": fitting})
-    return Segmenter(backbone, maps, decided, num_classes=num_classes)
+    segmenter = Segmenter(backbone, maps, decided, num_classes=num_classes)
+    if fold:
+        fold_attention(segmenter)
+    return segmenter
 
 
 def load_backbone(segmenter: Segmenter, state_dict: Mapping[str, Tensor]) -> tuple[str, ...]:

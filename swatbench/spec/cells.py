@@ -26,8 +26,10 @@ COST_PROTOCOL_VERSION = 4
 """The same of cells that measure cost; it stands apart, so that measuring otherwise trains nothing anew."""
 
 
-class Resolution(Spec):
+class Resolution(GrownSpec):
     """What a suite leaves open and a machine decides."""
+
+    _gained: ClassVar[frozenset[str]] = frozenset({"fused_swat"})
 
     device: Literal["cpu", "cuda"]
     """Where the cells run."""
@@ -35,6 +37,8 @@ class Resolution(Spec):
     """Autocast type."""
     fused_attention: bool
     """Whether timm models are built with fused attention."""
+    fused_swat: Literal[True] | None = None
+    """Whether structured layers compute by their fused forms; null where they compute as drawn."""
     data_digest: str | None
     """SHA-256 of the images and labels; null in a cost cell, since cost depends on shapes alone."""
 

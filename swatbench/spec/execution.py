@@ -35,6 +35,8 @@ class Execution(Spec):
     """Mode of torch.compile while training."""
     fused_attention: Switch = "auto"
     """timm's fused attention; `auto` is on for CUDA and off for CPU, where it gained nothing in fp32."""
+    fused_swat: Switch = "auto"
+    """Fused forms of structured layers; `auto` is on for CPU and off for CUDA, where none was measured."""
     fused_optimizer: Switch = "auto"
     """One kernel for a whole optimizer step; `auto` is on where torch has it for the optimizer."""
     gradient_checkpointing: bool = False

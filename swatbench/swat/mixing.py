@@ -15,6 +15,10 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from swatbench.swat import gelu_depthwise_triton
+from swatbench.swat.cpu_mlp import structured_mlp
+from swatbench.swat.eager import autocast_type, is_plain, is_traced, runs_eagerly_on_cpu
+from swatbench.swat.fuse import FoldedLinear, fold_projection
 from swatbench.swat.geometry import TokenImage
 
 
@@ -26,6 +30,9 @@ class Positions(Protocol):
         """Images, and height and width of each."""
         ...
 
+
+Fused = bool | Literal["auto"]
+"""Whether layers compute by fused forms: False as drawn, True wherever they can, `auto` where measured."""
 
 Combine = Literal["mean", "sum"]
 """How the linear map and the convolution meet: the released code averages, the paper's figure sums."""
@@ -62,6 +69,7 @@ class StructureAwareLinear(nn.Linear):
         self.weight, self.bias = linear.weight, linear.bias
         self.image = image
         self.scale = 0.5 if combine == "mean" else 1.0
+        self.fused: Fused = "auto"
         self.conv = nn.Conv2d(
             image.c,
             linear.out_features // area,
@@ -73,6 +81,39 @@ class StructureAwareLinear(nn.Linear):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (as nn.Linear has it)
         """(B, N, C) → (B, N, out_features)."""
+        if not self.fused or is_traced(input) or self._has_few(input):
+            return self._as_drawn(input)
+        with torch.autocast(input.device.type, enabled=False):
+            weight, bias = self._folded()
+        return F.linear(input, weight, bias)
+
+    def fold(self) -> FoldedLinear:
+        """A plain linear map with the same outputs, for inference."""
+        layer = FoldedLinear(
+            self.in_features,
+            self.out_features,
+            bias=self.bias is not None,
+            image=self.image,
+            scale=self.scale,
+            like=self.weight,
+        )
+        with torch.no_grad():
+            weight, bias = self._folded()
+            layer.weight.copy_(weight)
+            if layer.bias is not None and bias is not None:
+                layer.bias.copy_(bias)
+        return layer
+
+    def _folded(self) -> tuple[Tensor, Tensor | None]:
+        linear, conv = (self.weight, self.bias), (self.conv.weight, self.conv.bias)
+        return fold_projection(linear, conv, self.image, self.scale)
+
+    def _has_few(self, input: Tensor) -> bool:  # noqa: A002
+        """Whether there are fewer tokens than channels, for which to build a matrix takes longer."""
+        return not torch.compiler.is_compiling() and input.numel() < self.in_features**2
+
+    def _as_drawn(self, input: Tensor) -> Tensor:  # noqa: A002
+        """Linear map and convolution side by side, as the paper draws them and as they are counted."""
         tokens = rearrange(input, "B N (c h w) -> (B N) c h w", h=self.image.h, w=self.image.w)
         within = rearrange(self.conv(tokens), "(B N) c h w -> B N (c h w)", N=input.shape[1])
         return self.scale * (super().forward(input) + within)
@@ -104,11 +145,18 @@ class AmongPositions(nn.Module):
             ValueError: The S positions are not those of the images.
         """
         if self.positions is None:
-            return self.act(self.dwconv(x.permute(0, 3, 1, 2))).permute(0, 2, 3, 1)
+            return self.act(self.dwconv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1))
         if not self.prefix:
-            return self.act(_over_positions(self.dwconv, x, *self.positions.shape))
+            return self.act(_over_positions(self.dwconv, x, self.positions))
         apart, x = x[:, : self.prefix], x[:, self.prefix :]
-        return torch.cat((apart, self.act(_over_positions(self.dwconv, x, *self.positions.shape))), dim=1)
+        return torch.cat((apart, self.act(_over_positions(self.dwconv, x, self.positions))), dim=1)
+
+    def _mixes_by_gelu(self) -> bool:
+        """Whether convolution and activation are just those that are written by hand."""
+        act = self.act
+        return (
+            is_plain(self.dwconv, nn.Conv2d) and is_plain(act, nn.GELU) and act.approximate == "none"  # type: ignore[union-attr]
+        )
 
 
 class StructureAwareMlp(AmongPositions):
@@ -144,11 +192,43 @@ class StructureAwareMlp(AmongPositions):
         self.dwconv = _depthwise(fc1.out_features, kernel, like=fc1.weight)
         self.norm, self.fc2, self.drop2 = norm, fc2, drop2
         self.positions, self.prefix = positions, prefix
+        self.fused: Fused = "auto"
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, prefix + S, features) or (B, H, W, features) → the same shape."""
-        x = self.mix(self.drop1(self.act(self.fc1(x))))
+        if self.fused and self._is_bare() and runs_eagerly_on_cpu(x, self.dwconv.weight):
+            return self.drop2(self._by_hand(x))
+        hidden = self.fc1(x)
+        if self.fused is True and x.is_cuda and not self.prefix and self._is_bare():
+            images = _as_images(hidden, self.positions).contiguous()
+            if gelu_depthwise_triton.supported(images, self.dwconv.weight):
+                return self.drop2(self.fc2(self._by_kernel(images).view(hidden.shape)))
+        x = self.mix(self.drop1(self.act(hidden)))
         return self.drop2(self.fc2(self.norm(x)))
+
+    def _by_kernel(self, images: Tensor) -> Tensor:
+        """The CUDA kernel, which was never measured, so that `auto` does without it."""
+        assert self.dwconv.bias is not None
+        return gelu_depthwise_triton.gelu_depthwise_gelu(images, self.dwconv.weight, self.dwconv.bias)
+
+    def _is_bare(self) -> bool:
+        """Whether there is nothing but two linear maps with a convolution between two exact GELUs."""
+        return (
+            is_plain(self.fc1, nn.Linear)
+            and is_plain(self.fc2, nn.Linear)
+            and self.fc1.bias is not None
+            and self.fc2.bias is not None
+            and isinstance(self.norm, nn.Identity)
+            and not (self.training and getattr(self.drop1, "p", 0.0))
+            and self._mixes_by_gelu()
+        )
+
+    def _by_hand(self, x: Tensor) -> Tensor:
+        apart, x = x[:, : self.prefix], x[:, self.prefix :] if self.prefix else x
+        images = _as_images(x, self.positions).to(autocast_type(x)).contiguous()
+        layers = (_typed(layer, images) for layer in (self.fc1, self.dwconv, self.fc2))
+        mixed = structured_mlp(images, *layers).view(*x.shape[:-1], self.fc2.out_features)
+        return torch.cat((self.fc2(self.act(self.fc1(apart))), mixed), dim=1) if self.prefix else mixed
 
 
 class StructureAwareLastLinear(AmongPositions, nn.Linear):
@@ -197,7 +277,13 @@ class StructureAwareTokenLinear(nn.Linear):
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (as nn.Linear has it)
         """(B, C, N) → (B, C, N), channels before tokens as ResMLP calls it."""
         x = F.gelu(super().forward(input))
-        return _over_positions(self.dwconv, x, *self.image.shape)
+        return _over_positions(self.dwconv, x, self.image)
+
+
+def _typed(layer: nn.Linear | nn.Conv2d, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Weight and bias in the type that is computed in."""
+    assert layer.bias is not None
+    return layer.weight.to(like.dtype), layer.bias.to(like.dtype)
 
 
 def _depthwise(channels: int, kernel: int, *, like: Tensor) -> nn.Conv2d:
@@ -205,12 +291,20 @@ def _depthwise(channels: int, kernel: int, *, like: Tensor) -> nn.Conv2d:
     return nn.Conv2d(channels, channels, kernel, padding=kernel // 2, groups=channels, **placed)
 
 
-def _over_positions(conv: nn.Conv2d, x: Tensor, segments: int, height: int, width: int) -> Tensor:
-    """Convolve (B, (segments height width), D) over height and width, each segment for itself."""
+def _as_images(x: Tensor, positions: Positions | None) -> Tensor:
+    """(B, (segments height width), D) or (B, H, W, D) → (images, height, width, D)."""
+    if positions is None:
+        return x
+    segments, height, width = positions.shape
     if not torch.compiler.is_compiling() and x.shape[1] != segments * height * width:
         raise ValueError(
             f"{x.shape[1]} positions do not form {segments} images of {height} × {width} "
             f"({segments * height * width})"
         )
-    x = rearrange(x, "B (s y x) D -> (B s) D y x", s=segments, y=height, x=width)
-    return rearrange(conv(x), "(B s) D y x -> B (s y x) D", s=segments)
+    return rearrange(x, "B (s y x) D -> (B s) y x D", s=segments, y=height, x=width)
+
+
+def _over_positions(conv: nn.Conv2d, x: Tensor, positions: Positions) -> Tensor:
+    """Convolve (B, (segments height width), D) over height and width, each segment for itself."""
+    images = rearrange(_as_images(x, positions), "I y x D -> I D y x")
+    return rearrange(conv(images), "(B s) D y x -> B (s y x) D", s=positions.shape[0])

@@ -5,11 +5,15 @@ B images of H·p × W·p pixels, E stem channels, tokens C × H × W with C = (c
 Source: SWAT (IJCAI 2023), section 3.1.
 """
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from swatbench.swat.cpu_stem import LARGE_BYTES, StemSizes, stem, stem_bytes
+from swatbench.swat.eager import autocast_type, is_plain, runs_eagerly_on_cpu
 from swatbench.swat.geometry import token_image
 
 
@@ -70,6 +74,8 @@ class StructureAwareTokenization(nn.Module):
             else nn.Identity()
         )
         self.conv2 = nn.Conv2d(stem_width, c, second, second, bias=bias, device=device, dtype=dtype)
+        self.fused: bool | Literal["auto"] = "auto"
+        self._sizes = StemSizes(stride=first, padding=padding, norm_eps=norm_eps or 0.0)
         self.reset_parameters()
 
     @property
@@ -88,14 +94,43 @@ class StructureAwareTokenization(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_chans, H·p, W·p) → (B, C, H, W)."""
+        x = self._by_hand(x) if self._is_large(x) else self._as_drawn(x)
+        return rearrange(x, "B c (H h) (W w) -> B (c h w) H W", h=self.alpha, w=self.alpha)
+
+    def _is_large(self, x: Tensor) -> bool:
+        """Whether to compute images few at a time pays, and nothing but the usual layers is in the way."""
+        return (
+            bool(self.fused)
+            and self.conv2.kernel_size == (1, 1)
+            and runs_eagerly_on_cpu(x, self.conv1.weight)
+            and stem_bytes(x, self.conv1.stride[0], self.conv1.out_channels) > LARGE_BYTES
+            and is_plain(self.conv1, nn.Conv2d)
+            and is_plain(self.conv2, nn.Conv2d)
+            and (isinstance(self.norm, nn.Identity) or is_plain(self.norm, nn.LayerNorm))
+        )
+
+    def _by_hand(self, x: Tensor) -> Tensor:
+        kind = autocast_type(x)
+        conv1, conv2, norm = self.conv1, self.conv2, self.norm
+        assert conv1.bias is not None
+        x = stem(
+            x.to(kind),
+            (conv1.weight.to(kind), conv1.bias.to(kind)),
+            None if self.pos_embed is None else self.pos_embed.to(kind),
+            (norm.weight, norm.bias) if isinstance(norm, nn.LayerNorm) else None,
+            (conv2.weight.to(kind), None if conv2.bias is None else conv2.bias.to(kind)),
+            self._sizes,
+        )
+        return rearrange(x, "B y x c -> B c y x")
+
+    def _as_drawn(self, x: Tensor) -> Tensor:
         x = self.conv1(x)
         if self.pos_embed is not None:
             x = _add_in_each_token(x, self.pos_embed)
         x = F.gelu(x)
         if not isinstance(self.norm, nn.Identity):
             x = self.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-        x = self.conv2(x)
-        return rearrange(x, "B c (H h) (W w) -> B (c h w) H W", h=self.alpha, w=self.alpha)
+        return self.conv2(x)
 
 
 def _add_in_each_token(x: Tensor, position: Tensor) -> Tensor:
