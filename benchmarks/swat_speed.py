@@ -3,11 +3,11 @@
     python benchmarks/swat_speed.py --json results/swat_speed/swat_speed.json
 
 For each pair four calls are timed in turn, in random order within a round: the reference form
-(`swat_reference`), the fused form, the timm baseline, and a twin of the reference, which shows what the machine
-makes of equal work. The fused form and the baseline use timm's fused attention; the reference has an explicit
-softmax. A speed is the median over rounds of reference over other, two times of one round, with a 95 % interval
-and the floor that the twin shows. Peak memory of a training step is measured in a process for each form. The
-targets are those that the forms were made for; the exit code is 1 where one is missed.
+(`swat_reference`), the fused form, the timm baseline, and a twin of the reference, which shows what the
+machine makes of equal work. The fused form and the baseline use timm's fused attention; the reference has an
+explicit softmax. A speed is the median over rounds of reference over other, two times of one round, with a
+95 % interval and the floor that the twin shows. Peak memory of a training step is measured in a process for
+each form. The targets are those that the forms were made for; the exit code is 1 where one is missed.
 """
 
 import argparse
@@ -178,7 +178,7 @@ def _memory(asked: argparse.Namespace, pair: str) -> dict[str, Any]:
     share = peaks["fused"] / peaks["reference"]
     target = TARGETS[pair].memory if pair in TARGETS and asked.batch == 8 else None
     line = (
-        f"| {pair} | peak training memory | {share:.2f} |  |  | {'' if target is None else f'{target:.2f}'} | "
+        f"| {pair} | peak training memory | {share:.2f} |  |  | {target or ''} | "
         f"{peaks['baseline'] / peaks['reference']:.2f} | {peaks['fused'] / peaks['baseline']:.2f} |  |"
     )
     return {

@@ -112,6 +112,7 @@ def ended(tmp_path_factory):
     small = ("--size", "32", *QUICK)
     commands = {
         "model": ["profile", "--model", "swat_mixer_mini", *QUICK, "--sweep", "1", "--json"],
+        "folded": ["profile", "--compare", "deit_mini", "swat_deit_mini", *QUICK, *PLAIN, "--json"],
         "two": ["profile", "--compare", "mixer_mini", "nets_of_mine:small", *small, *PLAIN],
         "failed": ["profile", "--model", "nets_of_mine:leaky", *small, "--json"],
         "unknown": ["profile", "--model", "nets_of_mine:smal"],
@@ -148,6 +149,20 @@ def test_two_models_are_told_with_their_ratio(ended):
     assert ends["two"].code == 0, ends["two"].errors
     assert "mixer_mini against nets_of_mine:small" in ends["two"].out
     assert "Ratio of time to mixer_mini" in ends["two"].out
+
+
+def test_a_structured_arm_is_measured_as_deployed_too(ended):
+    _, ends = ended
+    assert ends["folded"].code == 0, ends["folded"].errors
+    (told,) = ends["folded"].told["profiles"]
+    arms = {arm["arm"]: arm for arm in told["arms"]}
+    trained, deployed = told["deployed"]
+    assert trained["macs"] == arms["swat"]["macs"]
+    # What is left beside the baseline's is tokenization and channel mixing: no convolution within tokens.
+    tokens, width, depth = 64, 64, 4
+    within = tokens * depth * width * 4 * (width // 4)  # q, k, v and the output, 1 × 1 kernels over c = 16
+    assert arms["swat"]["macs"] - deployed["macs"] == within
+    assert deployed["params"] < trained["params"]
 
 
 def test_a_model_that_fails_is_told_and_ends_with_one(ended):

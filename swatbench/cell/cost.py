@@ -15,10 +15,10 @@ from swatbench.measure.condition import Condition
 from swatbench.measure.cost import measure_pair
 from swatbench.measure.passes import Bench
 from swatbench.models.build import build_model
-from swatbench.models.named import build_named
+from swatbench.models.named import build_named, is_catalogued
 from swatbench.models.segmenter import build_segmenter
 from swatbench.processes import Say
-from swatbench.spec.catalog import find_model, parts_of
+from swatbench.spec.catalog import WITH_ATTENTION, find_model, parts_of
 from swatbench.spec.cells import CostCell
 from swatbench.stats.quantiles import quantile_interval
 from swatbench.store.cost import TWIN
@@ -44,6 +44,9 @@ def measure(job: Job, cell: CostCell, say: Say) -> dict[str, Any]:
     found = measure_pair(
         Bench(
             arms={arm: _builder(cell, arm, job.places) for arm in cell.arms},
+            deployed={
+                arm: _builder(cell, arm, job.places, fold=True) for arm in cell.arms if _folds(cell, arm)
+            },
             condition=_condition(cell),
             cost=cell.cost,
             on_stage=lambda stage: say(("stage", stage)),
@@ -105,18 +108,34 @@ def _start(cell: CostCell) -> BaseContext | None:
     return multiprocessing.get_context("fork") if forks and pristine else None
 
 
-def _builder(cell: CostCell, arm: str, places: Mapping[str, str]) -> Callable[[], nn.Module]:
+def _folds(cell: CostCell, arm: str) -> bool:
+    """Whether an arm is to be measured as deployed too, and has attention that folds."""
+    if not cell.cost.deployed or (arm in cell.models and not is_catalogued(cell.models[arm])):
+        return False
+    pair, parts = _row(cell, arm)
+    return "token_mixing" in parts and pair["family"] in WITH_ATTENTION
+
+
+def _row(cell: CostCell, arm: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Pair and parts of an arm of the catalogue."""
+    if arm not in cell.models:
+        return cell.pair, cell.arms[arm]
+    pair, its_arm = find_model(cell.models[arm])
+    return pair.as_dict(), parts_of(pair, its_arm)
+
+
+def _builder(
+    cell: CostCell, arm: str, places: Mapping[str, str], *, fold: bool = False
+) -> Callable[[], nn.Module]:
     asked: dict[str, Any] = {
         "num_classes": cell.num_classes,
         "seed": 0,
         "fused_attention": cell.resolution.fused_attention,
         "fused_swat": cell.resolution.fused_swat or False,
+        "fold": fold,
     }
     if cell.segmentation is not None:
-        pair, parts = cell.pair, cell.arms[arm]
-        if arm in cell.models:
-            found, its_arm = find_model(cell.models[arm])
-            pair, parts = found.as_dict(), parts_of(found, its_arm)
+        pair, parts = _row(cell, arm)
         return partial(build_segmenter, pair, parts, cell.segmentation, size=cell.input_size[1:], **asked)
     if arm in cell.models:
         name = cell.models[arm]

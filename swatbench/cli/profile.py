@@ -123,6 +123,7 @@ def profile(
             "budget_s": budget,
             "max_rounds": rounds,
             "largest_batch": largest_batch,
+            "deployed": True,
             "memory_limit_bytes": None if memory_limit is None else _bytes(memory_limit),
         },
     )

@@ -16,9 +16,11 @@ from swatbench.measure.machine import DTYPES
 from swatbench.measure.passes import Bench
 from swatbench.spec.cost import Protocol
 from swatbench.store.cost import (
+    DEPLOYED,
     TWIN,
     ArmCost,
     CostResult,
+    Deployed,
     Energy,
     LargestBatch,
     Memory,
@@ -69,6 +71,7 @@ def measure_pair(bench: Bench) -> Found:
     cost, condition = bench.cost, bench.condition
     before = device_state("before", condition.device)
     counts = {arm: bench.counts(arm) for arm in bench.arms}
+    deployed = {arm: bench.counts_deployed(arm) for arm in bench.deployed}
     memory = {(arm, name): bench.memory(arm, name) for arm in bench.arms for name in cost.protocols}
     breakdown = tuple(_breakdown(bench)) if cost.breakdown or bench.trace else ()
     peaks = bench.peaks()
@@ -105,6 +108,7 @@ def measure_pair(bench: Bench) -> Found:
         timings=tuple(_timing(*key, samples, bench) for key, samples in timed.items()),
         peaks=peaks,
         states=(before, device_state("after", condition.device)),
+        deployed=tuple(_deployed(arm, found, timed, condition.batch_size) for arm, found in deployed.items()),
         energy_absent=energy_absent,
     )
     modules = tuple(row for arm in bench.arms for row in _modules(arm, counts[arm]))
@@ -192,6 +196,11 @@ def _arm_cost(
         largest_batches=largest,
         energy=energy,
     )
+
+
+def _deployed(arm: str, counts: Counts, timed: Timed, batch_size: int) -> Deployed:
+    seconds = timed["inference", batch_size].seconds[f"{arm}{DEPLOYED}"]
+    return Deployed(arm=arm, params=counts.params, macs=counts.macs, inference_s=quantiles(seconds))
 
 
 def _modules(arm: str, counts: Counts) -> Iterator[ModuleCost]:

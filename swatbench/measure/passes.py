@@ -5,7 +5,7 @@ times has counted nothing and profiled nothing, and no pass is handed a model th
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing.context import BaseContext
 from pathlib import Path
@@ -30,7 +30,7 @@ from swatbench.measure.roofline import measure_peaks
 from swatbench.out_of_memory import out_of_memory
 from swatbench.processes import Say
 from swatbench.spec.cost import Cost, Protocol
-from swatbench.store.cost import TWIN, LargestBatch, Memory, Peaks, Spent
+from swatbench.store.cost import DEPLOYED, TWIN, LargestBatch, Memory, Peaks, Spent
 
 Build = Callable[[], nn.Module]
 """Makes a new model on the CPU in float32; picklable, because most passes run in other processes."""
@@ -57,6 +57,7 @@ class Bench:
         folder: Where a snapshot of memory is left when it runs out; None for nowhere.
         trace: Folder for traces; None for none.
         name: What the traces are called, before the arm.
+        deployed: Arm → how to build the form that it is deployed in, where that is another one.
     """
 
     arms: Mapping[str, Build]
@@ -69,11 +70,17 @@ class Bench:
     folder: Path | None = None
     trace: Path | None = None
     name: str = "model"
+    deployed: Mapping[str, Build] = field(default_factory=dict)
 
     def counts(self, arm: str) -> Counts:
         """Parameters and MACs of one image, and the MACs of a training step."""
         call = partial(count, self.arms[arm], self.condition, training=self.cost.training)
         return self._apart(f"count {arm}", call)
+
+    def counts_deployed(self, arm: str) -> Counts:
+        """Parameters and MACs of the form that an arm is deployed in."""
+        call = partial(count, self.deployed[arm], self.condition, training=False)
+        return self._apart(f"count {arm} as deployed", call)
 
     def memory(self, arm: str, protocol: Protocol) -> Memory:
         """Peak memory of a few calls, and what it consists of."""
@@ -127,6 +134,8 @@ class Bench:
 
     def _time(self, protocol: Protocol, batch_size: int) -> Samples:
         builds = {**self.arms, TWIN: next(iter(self.arms.values()))}
+        if protocol == "inference":
+            builds |= {f"{arm}{DEPLOYED}": build for arm, build in self.deployed.items()}
         try:
             return interleave(
                 self._calls(builds, protocol, batch_size),

@@ -115,6 +115,11 @@ def find_named(
     )
 
 
+def is_catalogued(name: str) -> bool:
+    """Whether a name is that of an arm of the catalogue."""
+    return name in _CATALOGUE
+
+
 def build_named(
     name: str,
     *,

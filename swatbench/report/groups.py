@@ -8,6 +8,7 @@ from swatbench.report.canvas import Drawing
 from swatbench.report.chapters import Chapter
 from swatbench.report.classes import classes_table
 from swatbench.report.costs import cost_table, ratios_table
+from swatbench.report.deployed import deployed_table
 from swatbench.report.differences import across_seeds_table, further_table, these_images_table
 from swatbench.report.energies import energies_table
 from swatbench.report.evaluations import evaluations_table
@@ -81,7 +82,7 @@ GROUPS = (
         name="cost",
         title="Cost",
         figures=("time_ratio", "throughput_", "roofline", "breakdown"),
-        tables=(ratios_table, cost_table),
+        tables=(ratios_table, deployed_table, cost_table),
         folded=(
             throughputs_table,
             latencies_table,

@@ -5,6 +5,7 @@ from typing import Any
 
 from swatbench.errors import StoreError
 from swatbench.report.profile_counts import counts_table, energy_table, memory_table
+from swatbench.report.profile_deployed import deployed_profile
 from swatbench.report.profile_json import profile_of
 from swatbench.report.profile_shares import breakdown_tables, modules_tables
 from swatbench.report.profile_table import ProfileTable, heading
@@ -53,6 +54,7 @@ def _tables(measured: Measured) -> Iterator[ProfileTable]:
     yield counts_table(measured, heading(measured))
     yield from times_tables(measured)
     yield ratios_table(measured)
+    yield deployed_profile(measured)
     yield memory_table(measured)
     yield energy_table(measured)
     yield from filter(None, (roofline_table(measured),))

@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 from swatbench.report.conditions import Called
 from swatbench.report.costs import ratio_verdict
+from swatbench.report.deployed import forms_of
 from swatbench.report.profile_table import arms_of
 from swatbench.report.profile_times import Timed, floors, ratios, timed
 from swatbench.report.profiled import disturbance, profiled
@@ -57,6 +58,7 @@ def profile_of(measured: Measured) -> dict[str, Any]:
             {**_call(one.call), "reference": result.reference, "floor": one.floor, "rounds": one.rounds}
             for one in floors(measured)
         ],
+        "deployed": list(_deployed(measured)),
         "timings": [timing.model_dump() for timing in result.timings],
         "peaks": result.peaks.model_dump() if result.peaks else None,
         "rooflines": [_roof(cost.arm, roof) for cost in arms_of(measured) for roof in roofs(cost, result)],
@@ -66,6 +68,21 @@ def profile_of(measured: Measured) -> dict[str, Any]:
         "breakdown": list(_breakdown(measured)),
         "modules": [row.model_dump() for row in measured.stored.modules()],
     }
+
+
+def _deployed(measured: Measured) -> Iterator[dict[str, Any]]:
+    """Both forms of arms that have two."""
+    for form in forms_of(measured):
+        ratio = form.ratio
+        told = {} if ratio is None else {"ratio": ratio.ratio, "low": ratio.low, "high": ratio.high}
+        yield {
+            "arm": form.arm,
+            "form": form.form,
+            "params": form.params,
+            "macs": form.macs,
+            "inference_p50_s": form.median_s,
+            **told,
+        }
 
 
 def _here(path: Path) -> str:

@@ -47,6 +47,8 @@ FAMILY_PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 DeiT, Mixer and ResMLP merge no tokens. VAN mixes tokens by convolutions over the grid already: it has no map
 over a flattened token that could be given structure.
 """
+WITH_ATTENTION = frozenset({"deit", "swin"})
+"""Families whose token mixing is attention, whose structured projections fold into linear maps."""
 
 Json = str | int | float | bool | None | tuple[int, ...]
 

@@ -3,11 +3,11 @@
 from collections import Counter
 from collections.abc import Iterator
 from itertools import product
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, ClassVar, Literal, TypeVar
 
 from pydantic import AfterValidator, Field
 
-from swatbench.spec.base import BatchSize, Spec
+from swatbench.spec.base import BatchSize, GrownSpec
 
 Mode = Literal["eager", "compiled", "cuda_graph"]
 Layout = Literal["contiguous", "channels_last"]
@@ -29,12 +29,14 @@ def distinct(items: tuple[Item, ...]) -> tuple[Item, ...]:
     return items
 
 
-class Cost(Spec):
+class Cost(GrownSpec):
     """How the arms of a pair are timed and measured; all arms stay resident and are timed interleaved.
 
     Modes, precisions and layouts are taken in every combination; each is a cell of its own, with its own
     counts, memory, times and noise floor.
     """
+
+    _gained: ClassVar[frozenset[str]] = frozenset({"deployed"})
 
     batch_size: BatchSize = 64
     """Images in one timed call."""
@@ -58,6 +60,8 @@ class Cost(Spec):
     """Also say by torch.profiler which module and which operator the time goes to."""
     largest_batch: bool = False
     """Also search the largest batch that fits into memory."""
+    deployed: Literal[True] | None = None
+    """Also count and time arms with structured attention as they are deployed, folded into linear maps."""
     memory_limit_bytes: Annotated[int, Field(ge=1, lt=2**63)] | None = None
     """Memory that the largest batch must fit into; null for all of the device's that is free."""
 

@@ -46,7 +46,7 @@ class Promise(Spec):
 
 SINGLE = "models"
 """Name, in place of a suite's, of the folder that measurements of single models lie in."""
-OF_MEASURING = frozenset({"device", "precision", "fused_attention"})
+OF_MEASURING = frozenset({"device", "precision", "fused_attention", "fused_swat"})
 """Keys of `execution` that measuring follows."""
 
 

@@ -216,6 +216,8 @@ class DeviceState(Spec):
     """Size of the card's L2 cache; it is warm from one call to the next and never flushed."""
 
 
+DEPLOYED = " deployed"
+"""What follows the name of an arm in the names of its samples, where they are of its deployed form."""
 TWIN = "twin"
 """Name, among the samples, of the second copy of the reference arm."""
 
@@ -231,6 +233,17 @@ def samples_name(protocol: Protocol, batch_size: int | None = None) -> str:
     ('inference', 'training@256')
     """
     return protocol if batch_size is None else f"{protocol}@{batch_size}"
+
+
+class Deployed(Spec):
+    """What an arm costs at inference once its structured attention is folded into linear maps."""
+
+    arm: str
+    params: int
+    macs: int
+    """MACs of one image."""
+    inference_s: Quantiles
+    """Seconds for one call on a whole batch; the raw samples are `inference/<arm> deployed`."""
 
 
 class CostResult(Spec):
@@ -263,6 +276,8 @@ class CostResult(Spec):
     """How each protocol was timed."""
     peaks: Peaks | None = None
     states: tuple[DeviceState, ...] = ()
+    deployed: tuple[Deployed, ...] = ()
+    """Arms as they are deployed, where that was asked for and changes anything."""
     energy_absent: str | None = None
     """Why no energy was measured."""
 

@@ -300,6 +300,8 @@ class World:
         )
         folder = self._folder(cell.id)
         samples = samples_of(arms, slowdown, rounds, training=training, sweep=sweep)
+        for form in changes.get("deployed", ()):
+            samples[f"inference/{form.arm} deployed"] = 0.8 * samples[f"inference/{form.arm}"]
         costs = [arm_cost(arm, macs, samples, training=training, agree=arm not in disagree) for arm in arms]
         costs = [item.model_copy(update={"sweep": swept_of(item.arm, samples, sweep)}) for item in costs]
         result = CostResult(
