@@ -9,6 +9,7 @@ from typing import NoReturn
 import typer
 
 from swatbench.cli import catalogue, machine, results, suites
+from swatbench.cli.arguments import say
 from swatbench.cli.compare import compare
 from swatbench.cli.profile import profile
 from swatbench.cli.trace import trace
@@ -70,7 +71,7 @@ def main() -> None:
 def _fail(error: SwatbenchError) -> NoReturn:
     # Where one process of several fails, the others are asked to stop: one message is enough.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    typer.echo(f"error: {error}", err=True)
+    say(f"error: {error}", err=True)
     sys.exit(error.exit_code)
 
 
@@ -79,7 +80,7 @@ def _stop(exit_code: int) -> NoReturn:
 
     kept = " Finished cells are kept; the same command goes on from here." if _keeps(sys.argv) else ""
     if world_of().first:
-        typer.echo(f"Stopped.{kept}", err=True)
+        say(f"Stopped.{kept}", err=True)
     sys.exit(exit_code)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from pydantic import ByteSize, TypeAdapter, ValidationError
 
-from swatbench.cli.arguments import Device, Json, Precision, Reports, Results, print_json, tell_failures
+from swatbench.cli.arguments import Device, Json, Precision, Reports, Results, print_json, say, tell_failures
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -180,7 +180,7 @@ def _profile_models(
     from swatbench.console import watching
 
     if not (quiet or as_json):
-        typer.echo("looking at the models", err=True)
+        say("looking at the models", err=True)
     with watching(quiet=quiet or as_json) as watch:
         stored = runs.profile_models(request, results=results, watch=watch, trace=trace)
     finished = [one for one in stored if one.record.status == "finished"]
@@ -202,7 +202,7 @@ def _profile_suite(
     if outcome is None:  # Of several processes, the first one tells.
         return
     if trace is not None and outcome.skipped and not quiet:
-        typer.echo(f"{outcome.skipped} cells were measured before, and leave no trace.", err=True)
+        say(f"{outcome.skipped} cells were measured before, and leave no trace.", err=True)
     page = render(results, reports, suite.name)
     measured = _measured(results, suite.name, outcome.folder)
     _tell(measured, outcome.failed, page, quiet=quiet, as_json=as_json)
@@ -249,10 +249,10 @@ def _tell(
         from swatbench.console import print_table
 
         for table in profile_tables(finished):
-            typer.echo(table.title)
+            say(table.title)
             print_table(table.rows, table.columns)
         if page is not None:
-            typer.echo(f"Report: {page}")
+            say(f"Report: {page}")
     tell_failures(failed)
     if failed:
         raise typer.Exit(1)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -17,6 +18,7 @@ from swatbench.report.table import Table
 from swatbench.report.tex import tex_size, tex_text
 from swatbench.report.tex_text import escape_tex
 from swatbench.store.atomic import write_bytes_atomic
+from swatbench.visible import visible
 
 _WRITTEN = {"tables": (".csv", ".tex"), "figures": (".svg", ".png", ".pdf")}
 _TEMPLATES = {
@@ -90,6 +92,7 @@ def _remove_stale(folder: Path, written: Collection[str]) -> None:
 
 
 def _render(template: str, report: Report) -> str:
+    page = template.startswith("page")
     environment = Environment(
         loader=PackageLoader("swatbench", "report"),
         autoescape=template.startswith("page"),
@@ -97,6 +100,8 @@ def _render(template: str, report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        # The others pass all text from records through filters of their own.
+        finalize=_shown if page else None,
     )
     if template.startswith("report.tex"):
         # Braces mean something else in LaTeX.
@@ -116,6 +121,11 @@ def _render(template: str, report: Report) -> str:
         tex_size=tex_size,
         **{name: Markup(_text(f"page.{name}")) for name in ("css", "js")},  # noqa: S704
     )
+
+
+def _shown(value: Any) -> Any:
+    """What the page's template puts out: of text from records, nothing that cannot be seen."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _text(name: str) -> str:

@@ -13,6 +13,7 @@ from swatbench.status.left import time_left
 from swatbench.store.asked import read_asked
 from swatbench.store.files import RECORD, SAFE, read_suite
 from swatbench.store.lock import LOCK
+from swatbench.visible import visible
 
 STATES: tuple[State, ...] = ("done", "running", "interrupted", "failed", "waiting")
 
@@ -47,7 +48,7 @@ class MachineStatus:
     def sentence(self) -> str:
         """The status in a line."""
         counts = ", ".join(f"{count} {state}" for state, count in self.counts().items() if count)
-        told = f"{self.machine}: {counts or 'no cells'}."
+        told = f"{visible(self.machine)}: {counts or 'no cells'}."
         if all(cell.state in ("done", "failed") for cell in self.cells):
             return told
         without = f", without {self.left_out} of which nothing alike has finished" if self.left_out else ""
