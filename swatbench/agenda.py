@@ -18,6 +18,7 @@ from swatbench.store.asked import read_asked, write_asked
 from swatbench.store.files import RECORD, cell_folder, finished_record
 from swatbench.store.provenance import environment, usable_cores
 from swatbench.store.record import Environment
+from swatbench.store.refusal import refuse_links
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +42,15 @@ class Agenda:
     named: tuple[str, ...]
 
     def todo(self) -> list[Job]:
-        """The cells without a finished record, those that failed before last, so that none is in the way."""
+        """The cells without a finished record, those that failed before last, so that none is in the way.
+
+        Raises:
+            StoreError: What would be written to is a link.
+        """
+        refuse_links(self.folder.parent, self.folder)
         open_ = [job for job in self.jobs if finished_record(job.folder, job.cell.digest) is None]
+        for folder in (job.folder for job in open_):
+            refuse_links(folder, *(folder.iterdir() if folder.is_dir() else ()))
         return sorted(open_, key=lambda job: (job.folder / RECORD).exists())
 
     def write_asked(self) -> None:

@@ -141,7 +141,11 @@ def _size(path: Path) -> int:
 
 
 def _classes(numbers: Mapping[str, int], expected: Expected, root: Path) -> tuple[str, ...]:
-    """Names in the order of their numbers, if timm can tell them apart."""
+    """Names in the order of their numbers, if a record can hold them and timm can tell them apart."""
+    foreign = [name for name in sorted(numbers) if not _in_utf_8(name)]
+    if foreign:
+        why = f"the folder of the class {foreign[0]!r} is not named in UTF-8"
+        raise expected.refusal(why, where=str(root), fix="Rename it.")
     alike = defaultdict(list)
     for name in sorted(numbers):
         alike[tuple(natural_key(name))].append(name)
@@ -151,3 +155,8 @@ def _classes(numbers: Mapping[str, int], expected: Expected, root: Path) -> tupl
         why = f"the classes {' and '.join(twins[0])} differ in case or in leading zeros alone"
         raise expected.refusal(why, where=str(root), fix="Rename one of the folders.")
     return tuple(sorted(numbers, key=lambda name: numbers[name]))
+
+
+def _in_utf_8(name: str) -> bool:
+    # Python keeps a name's other bytes as halves of surrogates, which no file of text can hold.
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
+from swatbench.regular_file import read_regular
 from swatbench.store.files import RECORD, SAFE
 from swatbench.store.live import LIVE, Live, read_live
 
@@ -123,7 +124,7 @@ def _named(name: str) -> dict[str, Any]:
 
 def _record(path: Path) -> _Record | None:
     try:
-        return _Record.model_validate_json(path.read_bytes())
+        return _Record.model_validate_json(read_regular(path))
     except (OSError, ValidationError):
         return None
 

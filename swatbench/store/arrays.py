@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from swatbench.regular_file import read_regular
 from swatbench.store.atomic import write_bytes_atomic
 from swatbench.store.refusal import damaged, refused
 
@@ -72,7 +73,7 @@ def read_arrays(path: Path, names: Collection[str] | None = None) -> dict[str, n
         StoreError: The file is missing or damaged, holds Python objects, or lacks an array that is wanted.
     """
     try:
-        with zipfile.ZipFile(io.BytesIO(path.read_bytes())) as archive:
+        with zipfile.ZipFile(io.BytesIO(read_regular(path))) as archive:
             wanted = [name.removesuffix(_ENDING) for name in archive.namelist()] if names is None else names
             return {name: _array(archive.read(f"{name}{_ENDING}")) for name in wanted}
     except OSError as error:

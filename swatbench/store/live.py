@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from swatbench.regular_file import open_regular
 from swatbench.store.atomic import write_bytes_atomic
 from swatbench.store.record import CurvePoint
 from swatbench.store.refusal import refused
@@ -146,7 +147,7 @@ def read_live(folder: Path) -> Live | None:
         The end of its live file; None where there is none, or none that can be read.
     """
     try:
-        with (folder / LIVE).open("rb") as file:
+        with open_regular(folder / LIVE) as file:
             status = os.fstat(file.fileno())
             file.seek(max(0, status.st_size - TAIL_BYTES))
             lines = _lines(file.read())

@@ -52,6 +52,24 @@ def make_folder(path: Path) -> None:
         raise refused(error, path, "made") from error
 
 
+def refuse_links(*paths: Path) -> None:
+    """Refuse to write into folders that are links, which lead who knows where.
+
+    The roots of results and of reports may be links, since a user names them; what is below them may come from
+    somebody else.
+
+    Raises:
+        StoreError: One of them is a link.
+    """
+    for path in paths:
+        if path.is_symlink():
+            raise StoreError(
+                "This is a link, and below the roots nothing is written through one.",
+                where=str(path),
+                fix="Remove it; to write elsewhere, name the place by --results or --reports.",
+            )
+
+
 def damaged(path: Path, reason: str) -> StoreError:
     """The error for a file that can be read but not understood."""
     return StoreError(f"The file is damaged: {reason}.", where=str(path), fix="Run its cell again.")

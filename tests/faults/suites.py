@@ -147,7 +147,12 @@ def some_mutants(count: int, **options: Any) -> list[bytes]:
 
 def _settings(count: int, **options: Any) -> settings:
     return settings(
-        max_examples=count, database=None, deadline=None, suppress_health_check=[*HealthCheck], **options
+        max_examples=count,
+        database=None,
+        deadline=None,
+        suppress_health_check=[*HealthCheck],
+        phases=[Phase.generate],  # shrinking takes minutes
+        **options,
     )
 
 
@@ -179,9 +184,7 @@ def main() -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with tempfile.TemporaryDirectory() as name:
         for kind, (share, _) in KINDS.items():
-            tried = try_mutants(
-                kind, math.ceil(share * asked.suites), Path(name), tally, phases=[Phase.generate]
-            )
+            tried = try_mutants(kind, math.ceil(share * asked.suites), Path(name), tally)
             seed(asked.seed)(tried)()
         grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
         codes = on_the_command_line(some_mutants(asked.processes, derandomize=True), Path(name))
