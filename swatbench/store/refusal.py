@@ -55,8 +55,8 @@ def make_folder(path: Path) -> None:
 def refuse_links(*paths: Path) -> None:
     """Refuse to write into folders that are links, which lead who knows where.
 
-    The roots of results and of reports may be links, since a user names them; what is below them may come from
-    somebody else.
+    The roots of results and of reports may be links, since a user names them; what is below them may come
+    from somebody else.
 
     Raises:
         StoreError: One of them is a link.
