@@ -67,7 +67,7 @@ class Tally:
 
     def add(self, kind: str, outcome: str, took_s: float) -> None:
         """Count a file."""
-        self.outcomes[f"{kind}, {outcome}"] += 1
+        self.outcomes[f"{kind}_{outcome}"] += 1
         self.slowest_s = max(self.slowest_s, took_s)
         self.total_s += took_s
 
@@ -180,6 +180,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path, default=ROOT / "results" / "reliability" / "suites.json")
     asked = parser.parse_args()
+    commit = git_state(ROOT / "swatbench")[0]
     tally = Tally()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with tempfile.TemporaryDirectory() as name:
@@ -188,6 +189,7 @@ def main() -> None:
             seed(asked.seed)(tried)()
         grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
         codes = on_the_command_line(some_mutants(asked.processes, derandomize=True), Path(name))
+    # A file that ends otherwise has raised by now.
     assert grown < LIMIT_BYTES, f"{grown / 2**20:.0f} MiB"
     found = {
         "suites": tally.outcomes.total(),
@@ -200,9 +202,9 @@ def main() -> None:
         "mean_s": round(tally.total_s / tally.outcomes.total(), 4),
         "memory_grown_bytes": grown,
         "processes": codes.total(),
-        "processes, exit code 0": codes[0],
-        "processes, exit code 2": codes[2],
-        "git_commit": git_state(ROOT / "swatbench")[0],
+        "processes_exit_code_0": codes[0],
+        "processes_exit_code_2": codes[2],
+        "git_commit": commit,
     }
     asked.json.parent.mkdir(parents=True, exist_ok=True)
     asked.json.write_text(f"{json.dumps(found, indent=2)}\n")

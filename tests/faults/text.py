@@ -123,11 +123,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path, default=ROOT / "results" / "reliability" / "text.json")
     asked = parser.parse_args()
+    commit = git_state(ROOT / "swatbench")[0]
     check_texts(FRAGMENTS)
     seed(asked.seed)(try_texts(asked.texts))()
     with tempfile.TemporaryDirectory() as name:
         folder, fields = hostile_report(Path(name), EVERYTHING)
         files = check_report(folder)
+    # A text that breaks out has raised by now.
     found = {
         "texts": ROWS * math.ceil(asked.texts / ROWS),
         "seed": asked.seed,
@@ -136,7 +138,7 @@ def main() -> None:
         "broken_out": 0,
         "record_fields": fields,
         "report_files": files,
-        "git_commit": git_state(ROOT / "swatbench")[0],
+        "git_commit": commit,
     }
     asked.json.parent.mkdir(parents=True, exist_ok=True)
     asked.json.write_text(f"{json.dumps(found, indent=2)}\n")
