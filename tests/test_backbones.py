@@ -202,7 +202,7 @@ def job_of(room, tmp_path, weights):
 
 @pytest.mark.parametrize(
     ("change", "said"),
-    [("other", "changed while the suite was running"), ("cut", "cannot be read"), ("gone", "cannot be read")],
+    [("other", "changed while the suite was running"), ("cut", "cannot be read"), ("gone", "are not there")],
 )
 def test_weights_that_changed_since_the_run_began_are_refused(room, ended, tmp_path, change, said):
     assert ended["by_file"].code == 0
