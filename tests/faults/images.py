@@ -26,9 +26,9 @@ def mutant(content: bytes, rng: np.random.Generator) -> bytes:
     kind = rng.integers(4)
     if kind == 0:
         return content[: int(rng.integers(len(content)))]
-    near = min(len(content), 400) if rng.random() < 0.6 else len(content)
+    near = min(len(content), 400) if rng.random() < 0.5 else len(content)
     changed = bytearray(content)
-    for place in rng.integers(0, near, int(rng.integers(1, 8))).tolist():
+    for place in rng.integers(0, near, int(rng.integers(1, 4))).tolist():
         value = int(rng.integers(256))
         if kind == 1:
             changed[place] = value
@@ -42,7 +42,7 @@ def mutant(content: bytes, rng: np.random.Generator) -> bytes:
 def read_mutants(files: int, *, seed: int) -> dict[str, Any]:
     """Read so many changed files as images, every fourth as a mask, and count how it ended."""
     rng = np.random.default_rng(seed)
-    images = [make() for make in USED.values()] + [make() for make, _ in REFUSED.values()]
+    images = 4 * [make() for make in USED.values()] + [make() for make, _ in REFUSED.values()]
     images = [content for content in images if len(content) < 100_000]
     masks = [saved(grey() // 64, "PNG"), saved(grey(16) >> 14, "PNG"), palette(), few_bits(np.eye(8, 16), 4)]
     counts: Counter[str] = Counter(decoded=0, refused=0, escaped=0, slow=0)
