@@ -170,11 +170,12 @@ def _resolve(
     from swatbench.cell.machine import resolve
 
     machine = resolve(suite, world)
-    if weights is None:
-        return machine, None
-    from swatbench.cell.weights import find_weights
+    from swatbench.cell.weights import require_readable, usable_weights
 
-    return machine, find_weights(weights, model)
+    if weights is None:
+        require_readable(suite)
+        return machine, None
+    return machine, usable_weights(suite, machine, weights, model)
 
 
 def _in_process_cells(
