@@ -2,8 +2,8 @@
 
 `swatbench` is what `swatbench run` does in a cell's process: it tells its parent, writes the live file and
 TensorBoard's, and after every epoch a checkpoint. `bare` is what one writes by hand: images, forward,
-backward, clipping, step, rate, and a test after every epoch. Both take the same model, images, optimizer, schedule and
-precision, so their losses must be the same numbers.
+backward, clipping, step, rate, and a test after every epoch. Both take the same model, images, optimizer,
+schedule and precision, so their losses must be the same numbers.
 
 A turn ends at every report of the product, ten steps at most after the last one. The processor time of a turn
 is that of the whole process, its threads included, since its last turn.
