@@ -92,8 +92,8 @@ class Stepper:
         """Give the model's own draws a stream of this micro-batch, whichever process computes it."""
         sequence = np.random.SeedSequence((self.seed, epoch, step, micro_batch))
         drawn = int(sequence.generate_state(1)[0])
-        # Not torch.manual_seed: for each kind of card that is not here, it keeps the call and the way to it,
-        # which takes as long as a small model's forward pass.
+        # Not torch.manual_seed: for each kind of card that is not here, it keeps the call with a traceback,
+        # which is most of what a step costs beside the model.
         torch.default_generator.manual_seed(drawn)
         if self.device.type == "cuda":
             torch.cuda.manual_seed_all(drawn)
