@@ -30,6 +30,7 @@ def test_a_step_keeps_no_call_for_cards_that_are_not_here(stepper, noise, monkey
 
 
 @pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_a_card_is_seeded_too(make_stepper, make_model, recipe):
     device = torch.device("cuda")
     stepper = make_stepper(make_model(), recipe, device=device)
