@@ -30,6 +30,8 @@ CHECKS = (
 )
 ONE_THREAD = {"tests": {"OMP_NUM_THREADS": "1"}}
 """Check → what is set for it: two processes of two threads each would wait for one another."""
+COMPILED = {"PYTHONDONTWRITEBYTECODE": ""}
+"""Set for all: else each of the many programs that tests start compiles anew what it imports, for seconds."""
 
 
 AUDIT = [
@@ -92,7 +94,9 @@ def main() -> None:
     for name, command in (("dependencies", consistency()), *CHECKS):
         print(f"== {name}: {' '.join(command)}", flush=True)
         start = time.monotonic()
-        code = subprocess.run(command, check=False, env=os.environ | ONE_THREAD.get(name, {})).returncode
+        code = subprocess.run(
+            command, check=False, env=os.environ | COMPILED | ONE_THREAD.get(name, {})
+        ).returncode
         if code:
             sys.exit(f"{name} failed")
         print(f"   {time.monotonic() - start:.0f} s", flush=True)

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from pydantic import ByteSize, TypeAdapter, ValidationError
 
 from swatbench.cli.arguments import Device, Json, Precision, Reports, Results, print_json, say, tell_failures
 
@@ -149,6 +148,8 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def _bytes(text: str) -> int:
+    from pydantic import ByteSize, TypeAdapter, ValidationError
+
     try:
         return int(TypeAdapter(ByteSize).validate_python(text))
     except ValidationError:
@@ -159,6 +160,8 @@ def _bytes(text: str) -> int:
 
 def _request(**asked: Any) -> "ProfileRequest":
     """The request, once its values fit; the first that does not is told by the name of its option."""
+    from pydantic import ValidationError
+
     from swatbench.spec.request import ProfileRequest, check_name
 
     try:
