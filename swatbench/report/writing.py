@@ -17,6 +17,8 @@ from swatbench.report.table import Table
 from swatbench.report.tex import tex_size, tex_text
 from swatbench.report.tex_text import escape_tex
 from swatbench.store.atomic import write_bytes_atomic
+from swatbench.store.lock import alone
+from swatbench.store.refusal import refused
 
 _WRITTEN = {"tables": (".csv", ".tex"), "figures": (".svg", ".png", ".pdf")}
 _TEMPLATES = {
@@ -59,10 +61,24 @@ def write(folder: Path, report: Report) -> None:
     Raises:
         StoreError: A file cannot be written.
     """
-    contents = _contents(report)
-    for name, content in contents.items():
-        write_bytes_atomic(folder / name, content)
-    _remove_stale(folder, contents)
+    put(folder, _contents(report))
+
+
+def put(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Write files that belong together, and remove those of an earlier report that are not among them.
+
+    Args:
+        folder: Where to; it is made.
+        contents: Name of a file → its content; the page comes last.
+
+    Raises:
+        StoreError: A file cannot be written.
+    """
+    # Another report may be written here: neither may remove what the other's page leads to.
+    with alone(folder, strictly=False):
+        for name, content in contents.items():
+            write_bytes_atomic(folder / name, content)
+        _remove_stale(folder, contents)
 
 
 def _contents(report: Report) -> dict[str, bytes]:
@@ -86,7 +102,14 @@ def _remove_stale(folder: Path, written: Collection[str]) -> None:
     for name, endings in _WRITTEN.items():
         for path in (folder / name).glob("*"):
             if path.suffix in endings and f"{name}/{path.name}" not in written:
-                path.unlink()
+                _remove(path)
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise refused(error, path, "removed") from error
 
 
 def _render(template: str, report: Report) -> str:
