@@ -15,6 +15,7 @@ from swatbench.spec.expand import expand, named_cells
 from swatbench.spec.paired import SINGLE
 from swatbench.spec.suite import ProfileSuite, Suite
 from swatbench.store.asked import read_asked, write_asked
+from swatbench.store.atomic import tidy
 from swatbench.store.files import RECORD, cell_folder, finished_record
 from swatbench.store.lock import alone
 from swatbench.store.provenance import environment, usable_cores
@@ -54,6 +55,7 @@ class Agenda:
         """
         # Another run may be about to add to it too.
         with alone(self.folder):
+            tidy(self.folder)
             write_asked(self.folder, self.suite, self.cells, now=now(), named=self.named)
 
 

@@ -182,7 +182,7 @@ def profile_models(
     with closing(_turn_to_measure(Turns(results, jobs[0].environment.machine), watch)) as turn:
         before = {job.cell.id: finished_record(job.folder, job.cell.digest) for job in jobs}
         alone = (_to_measure(job, turn) for job in jobs)
-        records = _run_jobs(lambda: next(alone, None), 1, watch, lambda claimed: claimed.held[1].close())
+        records = _run_jobs(lambda: next(alone, None), 1, watch, lambda claimed: claimed.held[0].close())
         folders = {job.cell.id: job.folder for job in jobs}
         for record in records:
             kept = before[record.cell_id]
@@ -194,7 +194,7 @@ def profile_models(
 def _to_measure(job: Job, turn: Held) -> Claimed:
     claim = take(job.folder / LOCK)
     assert claim is not None, "whoever measures has the turn"
-    return Claimed(job=job, held=(turn, claim))
+    return Claimed(job=job, held=(claim, turn))
 
 
 def _turn_to_measure(turns: Turns, watch: Watcher) -> Held:
@@ -250,6 +250,7 @@ def _in_process_cell(claimed: Claimed, say: Say) -> None:
 
     try:
         run_cell(claimed.job, say)
+        claimed.require_whole()
     except StoreError as error:
         # What cannot be written cannot be recorded either: the parent must hear it.
         say(("error", error))

@@ -15,7 +15,7 @@ from swatbench.agenda import can_be_tested, to_evaluate, to_measure, to_train
 from swatbench.errors import StoreError
 from swatbench.job import Job
 from swatbench.spec.cells import CostCell, TrainCell
-from swatbench.store.atomic import TEMPORARY
+from swatbench.store.atomic import tidy
 from swatbench.store.files import RECORD, finished_record, read_record
 from swatbench.store.lock import LOCK, Held, take
 from swatbench.store.record import Record
@@ -31,11 +31,23 @@ class Claimed:
 
     Attributes:
         job: The cell.
-        held: What keeps others from it; it is handed to the process that does the cell.
+        held: What keeps others from it, the claim first; it is handed to the process that does the cell.
     """
 
     job: Job
     held: tuple[Held, ...]
+
+    def require_whole(self) -> None:
+        """See that nobody removed the cell's folder since it was claimed; else it has no record.
+
+        Raises:
+            StoreError: Somebody did, and so files that its record stands for.
+        """
+        try:
+            self.held[0].require_there()
+        except StoreError:
+            (self.job.folder / RECORD).unlink(missing_ok=True)
+            raise
 
     def close(self) -> None:
         """Let others at the cell."""
@@ -153,7 +165,7 @@ class Shared:
                 continue
             record = self._by_another(job)
             if record is None:
-                _tidy(job.folder)
+                tidy(job.folder)
                 return job, claim
             claim.close()
             del self._left[job.folder]
@@ -179,10 +191,3 @@ def _seen(job: Job) -> str | None:
         return hashlib.sha256((job.folder / RECORD).read_bytes()).hexdigest()
     except OSError:
         return None
-
-
-def _tidy(folder: Path) -> None:
-    """Remove what a killed process left half written; nobody else writes here now."""
-    for path in folder.glob(f".*{TEMPORARY}"):
-        with suppress(OSError):
-            path.unlink()

@@ -52,7 +52,9 @@ class Folder:
 
     def live(self, name: str, *, steps: tuple[int, ...], of: int = 100, every_s: float = 10.0) -> Path:
         moments = iter(NOW + timedelta(seconds=every_s * i) for i in range(-len(steps), 1))
-        writer = LiveWriter(self.path / name, clock=lambda: next(moments))
+        seconds = iter(every_s * i for i in range(len(steps) + 1))
+        clocks = {"clock": lambda: next(moments), "monotonic": lambda: next(seconds)}
+        writer = LiveWriter(self.path / name, **clocks)
         writer.resume()
         for step in steps:
             writer.report({"step": step, "steps": of, "epoch": 1, "epochs": 1})

@@ -16,7 +16,7 @@ from swatbench.report.side_by_side import side_by_side
 from swatbench.report.table import Table
 from swatbench.report.tex import tex_size, tex_text
 from swatbench.report.tex_text import escape_tex
-from swatbench.store.atomic import write_bytes_atomic
+from swatbench.store.atomic import tidy, write_bytes_atomic
 from swatbench.store.lock import alone
 from swatbench.store.refusal import refused
 
@@ -75,7 +75,9 @@ def put(folder: Path, contents: Mapping[str, bytes]) -> None:
         StoreError: A file cannot be written.
     """
     # Another report may be written here: neither may remove what the other's page leads to.
-    with alone(folder, strictly=False):
+    with alone(folder, strictly=False) as certain:
+        for place in (folder, *(folder / name for name in _WRITTEN)) if certain else ():
+            tidy(place)
         for name, content in contents.items():
             write_bytes_atomic(folder / name, content)
         _remove_stale(folder, contents)

@@ -37,10 +37,30 @@ class Held:
 
     Args:
         descriptor: The open file.
+        path: The file.
     """
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, path: Path) -> None:
         self._descriptor: int | None = descriptor
+        self._path = path
+
+    def require_there(self) -> None:
+        """See that the file is still in its place, and so all that was written beside it.
+
+        Raises:
+            StoreError: Somebody removed it, most likely with its folder.
+        """
+        assert self._descriptor is not None
+        try:
+            there = os.path.samestat(os.fstat(self._descriptor), self._path.stat())
+        except OSError:
+            there = False
+        if not there:
+            raise StoreError(
+                "The folder was removed while a run had it.",
+                where=str(self._path.parent),
+                fix="See who removed it, and run again.",
+            )
 
     def close(self) -> None:
         """Let go; a second time does nothing."""
@@ -49,7 +69,7 @@ class Held:
             self._descriptor = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _handed, (reduction.DupFd(self._descriptor),)  # type: ignore[attr-defined]
+        return _handed, (reduction.DupFd(self._descriptor), self._path)  # type: ignore[attr-defined]
 
 
 def take(path: Path, *, shared: bool = False) -> Held | None:
@@ -69,7 +89,7 @@ def take(path: Path, *, shared: bool = False) -> Held | None:
     try:
         for _ in range(_TRIES):
             if _locked(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX, path):
-                return Held(descriptor)
+                return Held(descriptor, path)
             if shared or not _locked(descriptor, fcntl.LOCK_SH, path):
                 break
             # Nobody has it alone: whoever shares it may only be looking.
@@ -83,12 +103,15 @@ def take(path: Path, *, shared: bool = False) -> Held | None:
 
 
 @contextmanager
-def alone(folder: Path, *, strictly: bool = True) -> Iterator[None]:
+def alone(folder: Path, *, strictly: bool = True) -> Iterator[bool]:
     """Be the only one in a folder for the time of the block; others wait.
 
     Args:
         folder: The folder; it is made if it is not there.
         strictly: Whether to raise an error where the file system does not lock files, or to go on.
+
+    Yields:
+        Whether it is certain that nobody else is here.
 
     Raises:
         StoreError: The folder cannot be written, or the file system does not lock files.
@@ -96,9 +119,10 @@ def alone(folder: Path, *, strictly: bool = True) -> Iterator[None]:
     path = folder / LOCK
     descriptor = _open(path)
     try:
+        certain = False
         with nullcontext() if strictly else suppress(NoLocksError):
-            _locked(descriptor, fcntl.LOCK_EX, path, wait=True)
-        yield
+            certain = _locked(descriptor, fcntl.LOCK_EX, path, wait=True)
+        yield certain
     finally:
         os.close(descriptor)
 
@@ -146,10 +170,10 @@ def _locked(descriptor: int, kind: int, path: Path, *, wait: bool = False) -> bo
     return True
 
 
-def _handed(duplicate: Any) -> Held:
+def _handed(duplicate: Any, path: Path) -> Held:
     descriptor: int = duplicate.detach()
     os.set_inheritable(descriptor, False)
-    held = Held(descriptor)
+    held = Held(descriptor, path)
     # What this process forks, as processes that read images, may outlive it for a while.
     os.register_at_fork(after_in_child=held.close)
     return held

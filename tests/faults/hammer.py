@@ -11,6 +11,7 @@ import random
 import signal
 import time
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from swatbench.job import Job, record_of
@@ -23,7 +24,7 @@ from swatbench.spec.execution import Execution
 from swatbench.spec.recipe import Recipe
 from swatbench.store.files import PREDICTIONS, finished_record, write_record
 from swatbench.store.provenance import environment
-from swatbench.store.record import Record
+from swatbench.store.record import Environment, Record
 from swatbench.store.turns import Turns
 
 JOURNAL = "journal.jsonl"
@@ -127,11 +128,16 @@ def _job(folder: Path, cell: TrainCell | EvaluateCell | CostCell, weights: str |
         suite="small",
         cell=cell,
         folder=folder / "small" / MACHINE / cell.id,
-        environment=environment(None).model_copy(update={"machine": MACHINE}),
+        environment=_here(),
         execution=Execution(),
         workers=0,
         weights=weights,
     )
+
+
+@cache
+def _here() -> Environment:
+    return environment(None).model_copy(update={"machine": MACHINE})
 
 
 def _started(start, folder: Path, jobs: list[Job]):
@@ -161,12 +167,14 @@ def _do(folder: Path, claimed: Claimed) -> None:
         Path(job.weights or ""), job.cell.weights
     )
     _note(folder, job, "begin", early=isinstance(job.cell, EvaluateCell) and not trained)
-    time.sleep(0.003)
-    write_record(job.folder, _record(job))
+    # Others are at work meanwhile, of whom a measurement should hear nothing.
+    time.sleep(0.05 if isinstance(job.cell, CostCell) else 0.003)
+    write_record(job.folder, finished_by_hand(job))
     _note(folder, job, "end")
 
 
-def _record(job: Job) -> Record:
+def finished_by_hand(job: Job, **more: object) -> Record:
+    """The record of a cell that was done by hand."""
     scores = {"correct": 3, "top1_percent": 75.0}
     match job.cell:
         case TrainCell():
@@ -191,7 +199,7 @@ def _record(job: Job) -> Record:
             }
             words = {"memory_kind": "allocated", "measured": "", "reference": "baseline"}
             found = {"cost": {**size, **words, "arms": (), "timings": ()}}
-    return record_of(job, "finished", started_at="", duration_s=0.0, **found)
+    return record_of(job, "finished", started_at="", duration_s=0.0, **found, **more)
 
 
 def _note(folder: Path, job: Job, what: str, **more: bool) -> None:

@@ -1,4 +1,4 @@
-"""Two reports written to one folder at a time, and a reader who follows the links of whatever page is there."""
+"""Two reports written to one folder at a time, and a reader who follows the links of its page."""
 
 import multiprocessing
 import time
@@ -52,10 +52,10 @@ def report_at_once(folder: Path, *, seconds: float) -> dict[str, int]:
     }
 
 
-def contents(name: str) -> dict[str, bytes]:
+def contents(name: str, each: int = 3) -> dict[str, bytes]:
     """Files of a report: some that both have, some of its own, and a page that names them all."""
-    tables = [f"tables/{kind}{number}.csv" for kind in ("shared-", name) for number in range(3)]
-    figures = [f"figures/{kind}{number}.svg" for kind in ("shared-", name) for number in range(3)]
+    tables = [f"tables/{kind}{number}.csv" for kind in ("shared-", name) for number in range(each)]
+    figures = [f"figures/{kind}{number}.svg" for kind in ("shared-", name) for number in range(each)]
     files = {one: (name.encode() * 20_000) + END for one in (*tables, *figures)}
     return {**files, "index.html": "\n".join([*files, ""]).encode() + END}
 

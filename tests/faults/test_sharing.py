@@ -24,7 +24,7 @@ def test_the_journal_tells_where_claims_and_turns_are_not_kept(tmp_path, monkeyp
         return take(path, shared=True)
 
     monkeypatch.setattr("swatbench.sharing.take", granted)
-    monkeypatch.setattr("swatbench.sharing._tidy", lambda _: None)
+    monkeypatch.setattr("swatbench.sharing.tidy", lambda _: None)
     monkeypatch.setattr(turns, "take", granted)
     found = hammer(tmp_path, processes=3, seeds=12, kills=0, seed=0)
     assert found.at_once > 0, found
@@ -48,6 +48,6 @@ def test_two_reports_at_once_leave_whole_pages_that_lead_to_files(tmp_path):
 
 
 def test_pages_would_lead_nowhere_if_reports_did_not_wait_for_one_another(tmp_path, monkeypatch):
-    monkeypatch.setattr("swatbench.report.writing.alone", lambda *_, **__: nullcontext())
+    monkeypatch.setattr("swatbench.report.writing.alone", lambda *_, **__: nullcontext(False))
     found = report_at_once(tmp_path, seconds=3)
     assert found["missing"] + found["stale"] > 0, found
