@@ -41,7 +41,7 @@ class Disk:
 
     def change(self, what: str, path: Any) -> None:
         """Note a change, and fail where it is time."""
-        place = Path(os.path.abspath(os.fspath(path)))  # noqa: PTH100 (links are left as they are)
+        place = Path(os.path.abspath(os.fsdecode(path)))  # noqa: PTH100 (links are left as they are)
         if not place.is_relative_to(self.root):
             return
         # Temporary files are named anew each time.
@@ -91,11 +91,14 @@ def failing(disk: Disk) -> Iterator[Disk]:
             return super().write(data)
 
     def open_(file: Any, mode: str = "r", buffering: int = -1, *more: Any, **named: Any) -> Any:
-        if isinstance(file, int) or mode.strip("b") not in ("x", "w", "a"):
+        if isinstance(file, int) or mode.replace("b", "") not in ("x", "w", "a"):
             return opened(file, mode, buffering, *more, **named)
         disk.change("open", file)
         raw = Raw(file, mode)
-        return raw if buffering == 0 else io.BufferedWriter(raw)
+        if buffering == 0:
+            return raw
+        buffered = io.BufferedWriter(raw)
+        return buffered if "b" in mode else io.TextIOWrapper(buffered, encoding="utf-8")
 
     def make(path: Any, flags: int, *more: Any, **named: Any) -> int:
         if flags & os.O_CREAT and not os.path.exists(path):  # noqa: PTH110

@@ -15,7 +15,6 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -139,8 +138,8 @@ def content(results: Path) -> dict[str, tuple[str, ...]]:
     }
 
 
-def measure(count: int, seed: int, say: Callable[[str], None] = print) -> dict[str, object]:
-    """Share real runs `count` times and cells of milliseconds ten times as often; read reports meanwhile."""
+def measure(count: int, small: int, seed: int) -> dict[str, object]:
+    """Share real runs `count` times and cells of milliseconds `small` times; then read reports at once."""
     draw, here = random.Random(seed), environment(None)
     with tempfile.TemporaryDirectory() as name:
         folder = write_suite(Path(name))
@@ -156,13 +155,14 @@ def measure(count: int, seed: int, say: Callable[[str], None] = print) -> dict[s
             )
             differing += content(folder / f"shared{number}") != alone
             totals.update({"runs": 1, **found})
-            say(f"{number + 1}/{count}: {dict(totals)}, {differing} differ")
+            print(f"{number + 1}/{count}: {dict(totals)}, {differing} differ", flush=True)
         hammered: Counter[str] = Counter()
-        for number in range(10 * count):
+        for number in range(small):
             place = folder / f"hammer{number}"
             place.mkdir()
-            hammered.update(asdict(hammer(place, processes=3, seeds=16, kills=12, seed=seed + number)))
-        read = report_at_once(folder / "reports", seconds=count)
+            round_ = hammer(place, processes=3, seeds=16, kills=12, seed=seed + number)
+            hammered.update({"rounds": 1, **asdict(round_), "not_sound": not sound(round_)})
+        read = report_at_once(folder / "reports", seconds=max(5, count))
     return {
         "seed": seed,
         "code_version": here.swatbench,
@@ -186,8 +186,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=10)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--small", type=int, help="Rounds of cells of milliseconds; ten times as many if not given."
+    )
     asked = parser.parse_args()
-    found = measure(asked.count, asked.seed)
+    found = measure(asked.count, asked.count * 10 if asked.small is None else asked.small, asked.seed)
     FOUND.parent.mkdir(parents=True, exist_ok=True)
     FOUND.write_text(f"{json.dumps(found, indent=2)}\n")
     print(json.dumps(found, indent=2))
