@@ -126,6 +126,10 @@ class Training:
         self._suite = suite_of(folder, arms=["baseline"], seeds=[0], recipe={**SUITE["recipe"], "epochs": 2})
         self._machine = resolve(self._suite, ALONE)
 
+    def jobs(self, root: Path) -> tuple[Job, ...]:
+        """The suite's cells."""
+        return make_agenda(self._suite, self._machine, results=root).jobs
+
     def __call__(self, root: Path) -> None:
         """Do what is left of the suite."""
         agenda = make_agenda(self._suite, self._machine, results=root)
