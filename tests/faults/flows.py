@@ -120,10 +120,13 @@ class Training:
 
     Args:
         folder: Where the suite's images are.
+        keep_decoded: Whether the images stay in memory once they are read.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._suite = suite_of(folder, arms=["baseline"], seeds=[0], recipe={**SUITE["recipe"], "epochs": 2})
+    def __init__(self, folder: Path, *, keep_decoded: bool = True) -> None:
+        data = {**SUITE["data"], "root": str(folder / "images"), "keep_decoded": keep_decoded}
+        recipe = {**SUITE["recipe"], "epochs": 2}
+        self._suite = suite_of(folder, arms=["baseline"], seeds=[0], recipe=recipe, data=data)
         self._machine = resolve(self._suite, ALONE)
 
     def jobs(self, root: Path) -> tuple[Job, ...]:

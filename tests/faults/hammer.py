@@ -72,14 +72,15 @@ def hammer(folder: Path, *, processes: int, seeds: int, kills: int, seed: int) -
     for _ in range(kills):
         time.sleep(draw.uniform(0.005, 0.05))
         place = draw.randrange(processes)
-        os.kill(running[place].pid, signal.SIGKILL)
+        running[place].kill()
         running[place].join()
-        _write(folder, {"cell": "", "what": "killed", "pid": running[place].pid})
+        if running[place].exitcode == -signal.SIGKILL:  # Else it had come to its end.
+            _write(folder, {"cell": "", "what": "killed", "pid": running[place].pid})
         running[place] = _started(start, folder, jobs)
     for process in running:
         process.join(120)
         assert process.exitcode == 0, f"a process ended with {process.exitcode}"
-    return _judged(folder, jobs, kills)
+    return _judged(folder, jobs)
 
 
 def make_jobs(folder: Path, seeds: int) -> list[Job]:
@@ -211,7 +212,7 @@ def _write(folder: Path, line: dict) -> None:
         file.write(f"{json.dumps(line)}\n".encode())
 
 
-def _judged(folder: Path, jobs: list[Job], kills: int) -> Hammered:
+def _judged(folder: Path, jobs: list[Job]) -> Hammered:
     lines = [json.loads(line) for line in (folder / JOURNAL).read_text().splitlines()]
     killed = {line["pid"] for line in lines if line["what"] == "killed"}
     last = {line["pid"]: number for number, line in enumerate(lines) if line["what"] != "killed"}
@@ -231,4 +232,4 @@ def _judged(folder: Path, jobs: list[Job], kills: int) -> Hammered:
             counted["done"] += 1
             begun.pop(line["cell"], None)
     finished = sum(finished_record(job.folder, job.cell.digest) is not None for job in jobs)
-    return Hammered(cells=len(jobs), finished=finished, kills=kills, **counted)
+    return Hammered(cells=len(jobs), finished=finished, kills=len(killed), **counted)
