@@ -92,6 +92,12 @@ class Quiet:
     def end(self, cell_id: str, record: Record) -> None:
         """Nothing."""
 
+    def other(self, record: Record) -> None:
+        """Nothing."""
+
+    def wait(self, why: str) -> None:
+        """Nothing."""
+
 
 class Plain(Quiet):
     """One line for each event that a log should hold.
@@ -137,6 +143,15 @@ class Plain(Quiet):
         """Say how a cell ended."""
         self._ended += 1
         self._line(cell_id, outcome_words(record))
+
+    def other(self, record: Record) -> None:
+        """Say how a cell ended that another run did."""
+        self._ended += 1
+        self._line(record.cell_id, f"done by another run: {outcome_words(record)}")
+
+    def wait(self, why: str) -> None:
+        """Say what the run waits for."""
+        self._write(why)
 
     def _left_s(self, cell_id: str, progress: Training) -> float:
         # From the first report on, since a resumed cell begins in the middle.
@@ -213,7 +228,18 @@ class Bars(Quiet):
     def end(self, cell_id: str, record: Record) -> None:
         """Put a line with the outcome in the place of the cell's bar."""
         self._bars.remove_task(self._rows.pop(cell_id))
-        self._print(f"{self._titles[cell_id]}: {outcome_words(record)}")
+        self._ended(f"{self._titles[cell_id]}: {outcome_words(record)}")
+
+    def other(self, record: Record) -> None:
+        """Print how a cell ended that another run did."""
+        self._ended(f"{self._titles[record.cell_id]}: done by another run: {outcome_words(record)}")
+
+    def wait(self, why: str) -> None:
+        """Print what the run waits for."""
+        self._print(why)
+
+    def _ended(self, words: str) -> None:
+        self._print(words)
         if self._whole is not None:
             self._bars.advance(self._whole)
         self._bars.refresh()

@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections import deque
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -77,39 +77,50 @@ def _start_server() -> None:
 
 
 def run_tasks(
-    tasks: Iterable[Task],
+    tasks: Iterable[Task | None],
     *,
     jobs: int,
     start: BaseContext,
     on_start: Callable[[str], None],
     on_message: Callable[[str, Any], None],
     on_end: Callable[[str, int], None],
+    again_s: float = 1.0,
 ) -> None:
     """Run tasks, at most `jobs` at a time, in the given order.
 
     Leaving early, by an exception of a callback or a signal's, ends every process.
 
     Args:
-        tasks: What to run.
+        tasks: What to run, asked for one by one as there is room. None says that there is nothing now: then
+            it is asked again later, and if nothing runs either, this is the end.
         jobs: Processes at a time.
         start: From `context`.
         on_start: Told a task's name when its process starts.
         on_message: Told a task's name and what it said.
         on_end: Told a task's name and its exit code, negative for a signal.
+        again_s: Time until it is asked again, in seconds; sooner if a task ends.
     """
-    waiting = deque(tasks)
+    coming = iter(tasks)
     running: list[_Running] = []
+    ask_at_s = 0.0
     try:
-        while waiting or running:
-            while waiting and len(running) < jobs:
-                running.append(_begin(waiting.popleft(), start))
-                on_start(running[-1].task.name)
-            wait([one.messages for one in running])
+        while True:
+            while len(running) < jobs and time.monotonic() >= ask_at_s:
+                task = next(coming, None)
+                if task is None:
+                    ask_at_s = time.monotonic() + again_s
+                    break
+                running.append(_begin(task, start))
+                on_start(task.name)
+            if not running:
+                return
+            wait([one.messages for one in running], again_s if len(running) < jobs else None)
             for one in tuple(running):
                 if not _relay(one, on_message):
                     one.process.join()
                     running.remove(one)
                     on_end(one.task.name, one.process.exitcode or 0)
+                    ask_at_s = 0.0
     finally:
         _end(running)
 

@@ -33,6 +33,12 @@ class Watcher(Protocol):
     def end(self, cell_id: str, record: Record) -> None:
         """A cell has its record."""
 
+    def other(self, record: Record) -> None:
+        """Another run has done a cell meanwhile."""
+
+    def wait(self, why: str) -> None:
+        """The run waits for other runs."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
@@ -43,7 +49,8 @@ class Outcome:
         folder: Where this machine's cells lie.
         finished: Records written by this run.
         skipped: Cells that were finished before.
-        failed: Records of the cells that failed.
+        failed: Records of the cells that failed, here or in another run meanwhile.
+        others: Records of the cells that another run finished meanwhile.
     """
 
     suite: str
@@ -51,9 +58,12 @@ class Outcome:
     finished: tuple[Record, ...]
     skipped: int
     failed: tuple[Record, ...]
+    others: tuple[Record, ...]
 
 
-def outcome(suite: str, folder: Path, records: Sequence[Record], *, skipped: int) -> Outcome:
+def outcome(
+    suite: str, folder: Path, records: Sequence[Record], *, skipped: int, others: Sequence[Record]
+) -> Outcome:
     """Sort the records of a run.
 
     Args:
@@ -61,11 +71,13 @@ def outcome(suite: str, folder: Path, records: Sequence[Record], *, skipped: int
         folder: Where this machine's cells lie.
         records: Records written by this run.
         skipped: Cells that were finished before.
+        others: Records that another run wrote meanwhile.
     """
     return Outcome(
         suite=suite,
         folder=folder,
         finished=tuple(record for record in records if record.status == "finished"),
         skipped=skipped,
-        failed=tuple(record for record in records if record.status == "failed"),
+        failed=tuple(record for record in (*records, *others) if record.status == "failed"),
+        others=tuple(record for record in others if record.status == "finished"),
     )

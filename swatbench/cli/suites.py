@@ -108,11 +108,13 @@ def _tell(outcome: "Outcome", page: Path, *, quiet: bool, as_json: bool) -> None
                 "finished": [record.cell_id for record in outcome.finished],
                 "skipped": outcome.skipped,
                 "failed": [record.cell_id for record in outcome.failed],
+                "others": [record.cell_id for record in outcome.others],
             }
         )
     elif not quiet:
         counts = f"{len(outcome.finished)} finished, {outcome.skipped} skipped, {len(outcome.failed)} failed"
-        say(f"{counts}.\nReport: {page}")
+        others = f"; {len(outcome.others)} finished by other runs meanwhile" if outcome.others else ""
+        say(f"{counts}{others}.\nReport: {page}")
     tell_failures(outcome.failed)
 
 

@@ -17,7 +17,9 @@ from swatbench.report.side_by_side import side_by_side
 from swatbench.report.table import Table
 from swatbench.report.tex import tex_size, tex_text
 from swatbench.report.tex_text import escape_tex
-from swatbench.store.atomic import write_bytes_atomic
+from swatbench.store.atomic import tidy, write_bytes_atomic
+from swatbench.store.lock import alone
+from swatbench.store.refusal import refused
 from swatbench.visible import visible
 
 _WRITTEN = {"tables": (".csv", ".tex"), "figures": (".svg", ".png", ".pdf")}
@@ -61,10 +63,26 @@ def write(folder: Path, report: Report) -> None:
     Raises:
         StoreError: A file cannot be written.
     """
-    contents = _contents(report)
-    for name, content in contents.items():
-        write_bytes_atomic(folder / name, content)
-    _remove_stale(folder, contents)
+    put(folder, _contents(report))
+
+
+def put(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Write files that belong together, and remove those of an earlier report that are not among them.
+
+    Args:
+        folder: Where to; it is made.
+        contents: Name of a file → its content; the page comes last.
+
+    Raises:
+        StoreError: A file cannot be written.
+    """
+    # Another report may be written here: neither may remove what the other's page leads to.
+    with alone(folder, strictly=False) as certain:
+        for place in (folder, *(folder / name for name in _WRITTEN)) if certain else ():
+            tidy(place)
+        for name, content in contents.items():
+            write_bytes_atomic(folder / name, content)
+        _remove_stale(folder, contents)
 
 
 def _contents(report: Report) -> dict[str, bytes]:
@@ -88,7 +106,14 @@ def _remove_stale(folder: Path, written: Collection[str]) -> None:
     for name, endings in _WRITTEN.items():
         for path in (folder / name).glob("*"):
             if path.suffix in endings and f"{name}/{path.name}" not in written:
-                path.unlink()
+                _remove(path)
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise refused(error, path, "removed") from error
 
 
 def _render(template: str, report: Report) -> str:

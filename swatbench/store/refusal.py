@@ -13,6 +13,7 @@ _DISK = "See to the disk and run again; what is there stays as it is."
 _REMEDIES: Mapping[int, str] = MappingProxyType(
     {
         errno.ENOSPC: "Free some space and run again; finished cells are kept.",
+        errno.EFBIG: "Raise the limit on files' sizes (ulimit -f) and run again; finished cells are kept.",
         errno.EDQUOT: "Free some of your quota and run again; finished cells are kept.",
         errno.EROFS: "The disk is read-only: choose another results folder.",
         errno.EACCES: _PERMISSION,
@@ -22,6 +23,7 @@ _REMEDIES: Mapping[int, str] = MappingProxyType(
         errno.EISDIR: "A folder lies where a file is needed: move it away.",
         errno.EIO: _DISK,
         errno.ESTALE: _DISK,
+        errno.ENOENT: "Its folder is gone: see who removed it, and run again.",
         errno.ENAMETOOLONG: "Choose a results folder with a shorter path.",
     }
 )
