@@ -20,10 +20,11 @@ from swatbench.spec.cells import CostCell, Machine, NamedWeights
 from swatbench.spec.request import ProfileRequest
 from swatbench.spec.suite import ProfileSuite, Suite
 from swatbench.store.files import RECORD, Stored, finished_record, read_record, write_record
+from swatbench.store.leftovers import sweep_finished
 from swatbench.store.lock import only_run
 from swatbench.store.record import Record
 from swatbench.store.refusal import make_folder
-from swatbench.watcher import Outcome, Watcher, outcome
+from swatbench.watcher import Ended, Outcome, Watcher, ended, outcome
 from swatbench.world import ALONE, World, world_of
 
 PRELOAD = "swatbench.cell.record"
@@ -108,6 +109,10 @@ def _run_together(
 def _begin(agenda: Agenda, watch: Watcher) -> list[Job]:
     """Say what is asked and what is still to do."""
     todo = agenda.todo()
+    open_ = {job.cell.id for job in todo}
+    for job in agenda.jobs:
+        if job.cell.id not in open_:
+            sweep_finished(job.folder)
     agenda.write_asked()
     watch.begin([job.cell for job in todo], len(agenda.jobs) - len(todo), agenda.environment)
     return todo
@@ -141,7 +146,8 @@ def profile_models(
     with only_run(jobs[0].folder.parent):
         watch.begin([job.cell for job in jobs], 0, jobs[0].environment)
         before = {job.cell.id: finished_record(job.folder, job.cell.digest) for job in jobs}
-        records = _run_jobs(jobs, 1, watch)
+        _run_jobs(jobs, 1, watch)
+        records = [read_record(job.folder / RECORD) for job in jobs]
         folders = {job.cell.id: job.folder for job in jobs}
         for record in records:
             kept = before[record.cell_id]
@@ -198,9 +204,9 @@ def _in_process_cell(job: Job, say: Say) -> None:
         signal.raise_signal(signal.SIGTERM)
 
 
-def _run_jobs(jobs: Sequence[Job], side_by_side: int, watch: Watcher) -> list[Record]:
+def _run_jobs(jobs: Sequence[Job], side_by_side: int, watch: Watcher) -> list[Ended]:
     by_name = {job.cell.id: job for job in jobs}
-    records: list[Record] = []
+    records: list[Ended] = []
     starts: dict[str, tuple[str, float]] = {}
 
     def on_start(name: str) -> None:
@@ -217,7 +223,7 @@ def _run_jobs(jobs: Sequence[Job], side_by_side: int, watch: Watcher) -> list[Re
         started_at, start = starts[name]
         took_s = time.monotonic() - start
         record = _record_of(by_name[name], exit_code, started_at=started_at, duration_s=took_s)
-        records.append(record)
+        records.append(ended(record))
         watch.end(name, record)
 
     run_tasks(

@@ -24,9 +24,8 @@ from swatbench.out_of_memory import free_memory
 from swatbench.spec.cells import Machine, NamedWeights
 from swatbench.spec.suite import ProfileSuite, Suite
 from swatbench.store.lock import only_run
-from swatbench.store.record import Record
 from swatbench.train.epoch import TrainingStopped
-from swatbench.watcher import Watcher
+from swatbench.watcher import Ended, Watcher, ended
 from swatbench.world import World, joined
 
 Value = TypeVar("Value")
@@ -42,12 +41,12 @@ class Done:
     Attributes:
         agenda: What was asked for.
         todo: The cells that had no finished record.
-        records: Records of those that were trained or tested.
+        records: Those that were trained or tested, and how that ended.
     """
 
     agenda: Agenda
     todo: list[Job]
-    records: list[Record]
+    records: list[Ended]
 
 
 @contextmanager
@@ -103,7 +102,7 @@ def _or_end(world: World, found: Value | SwatbenchError) -> Value:
     return found
 
 
-def _run(job: Job, world: World, watch: Watcher) -> Record:
+def _run(job: Job, world: World, watch: Watcher) -> Ended:
     name = job.cell.id
     if world.first:
         watch.start(name)
@@ -121,7 +120,7 @@ def _run(job: Job, world: World, watch: Watcher) -> Record:
         raise MachineError(what, where=name)
     if world.first:
         watch.end(name, record)
-    return record
+    return ended(record)
 
 
 def _tell(watch: Watcher, name: str, message: Any) -> None:

@@ -12,6 +12,7 @@ from swatbench.out_of_memory import out_of_memory
 from swatbench.processes import Say
 from swatbench.spec.cells import CostCell, EvaluateCell, TrainCell
 from swatbench.store.files import write_record
+from swatbench.store.leftovers import sweep
 from swatbench.store.live import LiveWriter
 from swatbench.store.record import Record
 from swatbench.train.epoch import TrainingStopped
@@ -34,6 +35,8 @@ def run_cell(job: Job, say: Say, world: World = ALONE) -> Record:
         PeersLostError: Another process is gone; it is that one's failure that is recorded.
         TrainingStopped: Training was asked to stop, and did so with a checkpoint.
     """
+    if world.first:
+        sweep(job.folder)
     record = _record(job, say, world)
     if world.first or record.failure is not None:
         write_record(job.folder, record)
