@@ -1,0 +1,270 @@
+"""A run of a suite that is killed at random moments and started again until all is finished, many times over.
+
+    python -m tests.faults.kills --kills 200 --seed 1
+
+Moments are drawn over the whole time that a run takes, from the first line of Python to the report; half of
+them are aimed: at the next checkpoint, record, file of weights or report that is being written, or has just
+been. The signal goes to the process alone or to its whole group. What is found is written to
+`results/reliability/kills.json`.
+"""
+
+import argparse
+import json
+import random
+import re
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import swatbench
+from swatbench.store.provenance import git_state
+from tests.faults.kill_suite import differences, is_finished, left_over, listing, seen, write_suite
+from tests.faults.starts import ROOT, Start, Started, cold, warm
+from tests.faults.stopped import said_well, session_steps, without_checkpoint
+
+FOUND = ROOT / "results" / "reliability" / "kills.json"
+STOP_S = 10.0
+"""Time in which a run that is asked to stop must have ended."""
+LONGEST_S = 900.0
+"""Longest time that a run takes which is left alone."""
+SURVIVE_S = 5.0
+"""Time in which every process of a run must be gone after it."""
+AIMS = {
+    "checkpoint being written": r"\.incoming\.ckpt\..*\.tmp",
+    "checkpoint written": r"newest\.ckpt",
+    "weights being written": r"\.weights.*\.tmp",
+    "predictions being written": r"\.predictions.*\.tmp",
+    "record being written": r"\.record\.json\..*\.tmp",
+    "record written": r"record\.json",
+    "first line of a cell": r"live\.jsonl",
+    "report being written": r"\.report\.md\..*\.tmp",
+}
+SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blow:
+    """One signal and its moment.
+
+    Attributes:
+        number: The signal.
+        to_all: Whether the whole process group gets it.
+        aim: What it waits for; None for `after_s` alone.
+        after_s: Seconds since the start, or since the aim was seen.
+        jobs: Cells that the run trains side by side.
+    """
+
+    number: signal.Signals
+    to_all: bool
+    aim: str | None
+    after_s: float
+    jobs: int
+
+
+@dataclass(slots=True, kw_only=True)
+class Tally:
+    """What was done and found.
+
+    Attributes:
+        counts: How often each thing happened.
+        broken: What ought not to be, in words.
+        longest_stop_s: Longest time from a request to stop to the end.
+        longest_survivor_s: Longest time from the end to that of the last process.
+    """
+
+    counts: Counter[str] = field(default_factory=Counter)
+    broken: list[str] = field(default_factory=list)
+    longest_stop_s: float = 0.0
+    longest_survivor_s: float = 0.0
+
+
+def drawn(rng: random.Random, span_s: float) -> Blow:
+    """A signal at a random moment.
+
+    Args:
+        rng: Where from.
+        span_s: Time that an undisturbed run takes.
+    """
+    aim = rng.choice([None, *AIMS]) if rng.random() < 0.6 else None
+    after_s = rng.uniform(0, span_s) if aim is None else rng.choice([0.0, rng.expovariate(500)])
+    return Blow(
+        number=rng.choice(SIGNALS),
+        to_all=rng.random() < 0.5,
+        aim=aim,
+        after_s=after_s,
+        jobs=rng.choice([1, 2]),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hit:
+    """A blow that a running process got.
+
+    Attributes:
+        run: The run.
+        blow: The blow.
+        since_ns: When the run was started.
+        code: Its exit code; None where it did not end in time.
+        took_s: Time from the signal to the end.
+    """
+
+    run: Started
+    blow: Blow
+    since_ns: int
+    code: int | None
+    took_s: float
+
+
+def strike(start: Start, folder: Path, blow: Blow) -> Hit | Started:
+    """Start the run and hit it; the run alone where it ended before."""
+    aim = None if blow.aim is None else re.compile(AIMS[blow.aim])
+    before = seen(folder, aim) if aim else set()
+    since_ns = time.time_ns()
+    run = start(["run", "suite.yaml", "--jobs", str(blow.jobs)], folder)
+    until_s = time.monotonic() + (LONGEST_S if aim else blow.after_s)
+    while run.poll() is None and time.monotonic() < until_s:
+        if aim and seen(folder, aim) - before:
+            time.sleep(blow.after_s)
+            break
+        time.sleep(0.001 if aim else 0.01)
+    asked_s = time.monotonic()
+    if run.poll() is not None:
+        return run
+    run.send(blow.number, to_all=blow.to_all)
+    code = run.ended(STOP_S)
+    if code in (0, 1):  # It was over, but for its last breath.
+        return run
+    return Hit(run=run, blow=blow, since_ns=since_ns, code=code, took_s=time.monotonic() - asked_s)
+
+
+def look_at(hit: Hit, folder: Path, tally: Tally) -> None:
+    """Count a hit, and note what it broke."""
+    blow, counts, results = hit.blow, tally.counts, folder / "results"
+    counts["kills"] += 1
+    counts[blow.number.name.lower()] += 1
+    counts["to_the_whole_group"] += blow.to_all
+    counts["aimed"] += blow.aim is not None
+    gone_s = hit.run.survived_s(SURVIVE_S)
+    tally.longest_survivor_s = max(tally.longest_survivor_s, gone_s or SURVIVE_S)
+    counts["that_left_half_a_file"] += bool(seen(folder, re.compile(r"\..*\.tmp")))
+    wrong = [f"{path}: {why}" for path, why in listing(results).damaged]
+    wrong += [f"failed: {one.record.failure}" for one in listing(results).failed]
+    if gone_s is None:
+        wrong.append(f"{[one.cmdline() for one in hit.run.survivors()]} survived")
+    if blow.number == signal.SIGKILL:
+        wrong += [] if hit.code == -signal.SIGKILL else [f"exit code {hit.code}"]
+    else:
+        tally.longest_stop_s = max(tally.longest_stop_s, hit.took_s)
+        wrong += said_well(hit.run, blow.number, hit.code, counts)
+        wrong += without_checkpoint(results, hit.since_ns)
+        counts["with_a_checkpoint"] += bool(session_steps(results, hit.since_ns))
+    if hit.code is None or gone_s is None:
+        hit.run.send(signal.SIGKILL, to_all=True)
+        hit.run.ended(STOP_S)
+    tally.broken += [f"kill {counts['kills']}, {blow}: {what}" for what in wrong]
+
+
+def _look_at_end(run: Started, tally: Tally) -> None:
+    if run.poll() != 0:
+        tally.broken.append(f"a run that was left alone ended with {run.poll()}: {run.errors.read_text()}")
+    if run.survived_s(SURVIVE_S) is None:
+        tally.broken.append("processes survived a run that was left alone")
+
+
+def finish(start: Start, folder: Path, tally: Tally) -> float:
+    """Run what is left, undisturbed; return the seconds that it took."""
+    began_s = time.monotonic()
+    run = start(["run", "suite.yaml"], folder)
+    run.ended(LONGEST_S)
+    _look_at_end(run, tally)
+    return time.monotonic() - began_s
+
+
+def campaign(
+    folder: Path, *, kills: int, seed: int, start: Start, tell: Callable[[str], None] = lambda _: None
+) -> Tally:
+    """Kill a run so often, in as many rounds of a whole suite as that takes, and compare every round's end.
+
+    Args:
+        folder: An empty folder.
+        kills: Signals that must hit a running process.
+        seed: Decides signals and moments; what they hit, the machine's speed decides too.
+        start: How runs are started.
+        tell: Told how it goes.
+    """
+    tally, rng = Tally(), random.Random(seed)
+    alone = write_suite(folder / "alone")
+    span_s = finish(start, alone, tally)
+    while tally.counts["kills"] < kills:
+        room = write_suite(folder / f"round-{tally.counts['rounds']}")
+        while tally.counts["kills"] < kills and not is_finished(room / "results"):
+            found = strike(start, room, drawn(rng, span_s))
+            if isinstance(found, Hit):
+                look_at(found, room, tally)
+                tell(f"{tally.counts['kills']} {found.blow} {found.took_s:.1f} s {tally.broken[-1:]}")
+            else:
+                _look_at_end(found, tally)
+        finish(start, room, tally)
+        tally.counts["rounds"] += 1
+        _compare(alone / "results", room / "results", tally)
+        shutil.rmtree(room)
+    return tally
+
+
+def _compare(alone: Path, killed: Path, tally: Tally) -> None:
+    found = listing(killed)
+    tally.counts["cells_compared"] += len(found.finished)
+    tally.counts["checkpoints_gone_on_from"] += sum(one.record.resumed or 0 for one in found.finished)
+    tally.broken += [] if is_finished(killed) else ["not every cell is finished"]
+    tally.broken += [f"left over: {name}" for name in left_over(killed)]
+    tally.broken += [f"differs: {what}" for what in differences(alone, killed)]
+
+
+def summary(tally: Tally, *, seed: int) -> dict[str, object]:
+    """What a campaign found, flat."""
+    commit, dirty = git_state(ROOT / "swatbench")
+    return {
+        **tally.counts,
+        "seed": seed,
+        "broken": len(tally.broken),
+        "longest_stop_s": round(tally.longest_stop_s, 2),
+        "longest_survivor_s": round(tally.longest_survivor_s, 2),
+        "version": swatbench.__version__,
+        "git_commit": commit,
+        "git_dirty": dirty,
+    }
+
+
+def main() -> None:
+    """Run a campaign and write what it found; the exit code is 1 if anything broke."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--warm", action="store_true", help="Fork runs off a process with all imports done.")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, warm() as warm_start:
+        tally = campaign(
+            Path(folder),
+            kills=asked.kills,
+            seed=asked.seed,
+            start=warm_start if asked.warm else cold,
+            tell=lambda words: print(words, file=sys.stderr, flush=True),
+        )
+    for line in tally.broken:
+        print(line, file=sys.stderr)
+    found = {**summary(tally, seed=asked.seed), "warm": asked.warm}
+    FOUND.parent.mkdir(parents=True, exist_ok=True)
+    FOUND.write_text(f"{json.dumps(found, indent=2)}\n")
+    sys.exit(bool(tally.broken))
+
+
+if __name__ == "__main__":
+    main()
