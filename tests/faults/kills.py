@@ -187,7 +187,13 @@ def finish(start: Start, folder: Path, tally: Tally) -> float:
 
 
 def campaign(
-    folder: Path, *, kills: int, seed: int, start: Start, tell: Callable[[str], None] = lambda _: None
+    folder: Path,
+    *,
+    kills: int,
+    seed: int,
+    start: Start,
+    tell: Callable[[str], None] = lambda _: None,
+    after_round: Callable[[Tally], None] = lambda _: None,
 ) -> Tally:
     """Kill a run so often, in as many rounds of a whole suite as that takes, and compare every round's end.
 
@@ -197,6 +203,7 @@ def campaign(
         seed: Decides signals and moments; what they hit, the machine's speed decides too.
         start: How runs are started.
         tell: Told how it goes.
+        after_round: Given what was found so far, when all of it has been compared.
     """
     tally, rng = Tally(), random.Random(seed)
     alone = write_suite(folder / "alone")
@@ -214,6 +221,7 @@ def campaign(
         tally.counts["rounds"] += 1
         _compare(alone / "results", room / "results", tally)
         shutil.rmtree(room)
+        after_round(tally)
     return tally
 
 
@@ -257,13 +265,17 @@ def main() -> None:
             seed=asked.seed,
             start=warm_start if asked.warm else cold,
             tell=lambda words: print(words, file=sys.stderr, flush=True),
+            # After each round, so that a campaign that is stopped leaves what it did.
+            after_round=lambda tally: _write({**summary(tally, seed=asked.seed), "warm": asked.warm}),
         )
     for line in tally.broken:
         print(line, file=sys.stderr)
-    found = {**summary(tally, seed=asked.seed), "warm": asked.warm}
+    sys.exit(bool(tally.broken))
+
+
+def _write(found: dict[str, object]) -> None:
     FOUND.parent.mkdir(parents=True, exist_ok=True)
     FOUND.write_text(f"{json.dumps(found, indent=2)}\n")
-    sys.exit(bool(tally.broken))
 
 
 if __name__ == "__main__":
