@@ -5,8 +5,9 @@ import time
 
 import pytest
 
+from tests.faults.blows import STOP_S
 from tests.faults.kill_suite import write_suite
-from tests.faults.kills import STOP_S, campaign
+from tests.faults.kills import campaign
 from tests.faults.starts import caught, cold, warm
 from tests.faults.stopped import CODES, MESSAGE
 
