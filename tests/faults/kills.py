@@ -30,8 +30,8 @@ from tests.faults.starts import ROOT, Start, Started, cold, warm
 from tests.faults.stopped import said_well, session_steps, without_checkpoint
 
 FOUND = ROOT / "results" / "reliability" / "kills.json"
-SURVIVE_S = 5.0
-"""Time in which every process of a run must be gone after it."""
+SURVIVE_S = 20.0
+"""Time in which every process of a run must be gone after it, also on a machine that is busy."""
 
 
 @dataclass(slots=True, kw_only=True)
