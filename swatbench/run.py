@@ -22,12 +22,14 @@ from swatbench.sharing import AGAIN_S, Claimed, Shared
 from swatbench.spec.cells import CostCell, Machine, NamedWeights
 from swatbench.spec.request import ProfileRequest
 from swatbench.spec.suite import ProfileSuite, Suite
+from swatbench.store.atomic import tidy
 from swatbench.store.files import RECORD, Stored, finished_record, read_record, write_record
+from swatbench.store.leftovers import sweep_finished
 from swatbench.store.lock import LOCK, Held, take
 from swatbench.store.record import Record
 from swatbench.store.refusal import make_folder
 from swatbench.store.turns import Turns
-from swatbench.watcher import Outcome, Watcher, outcome
+from swatbench.watcher import Ended, Outcome, Watcher, ended, outcome
 from swatbench.world import ALONE, World, world_of
 
 PRELOAD = "swatbench.cell.record"
@@ -92,9 +94,9 @@ def share(agenda: Agenda, todo: Sequence[Job], watch: Watcher) -> Shared:
     return Shared(todo, turns, watch.other)
 
 
-def _run_shared(shared: Shared, jobs: int, watch: Watcher) -> list[Record]:
+def _run_shared(shared: Shared, jobs: int, watch: Watcher) -> list[Ended]:
     """Do what no other run does, until all is done."""
-    records: list[Record] = []
+    records: list[Ended] = []
     told = ""
     while True:
         records += (models := _run_jobs(shared.model, jobs, watch, shared.end))
@@ -108,7 +110,7 @@ def _run_shared(shared: Shared, jobs: int, watch: Watcher) -> list[Record]:
         time.sleep(AGAIN_S)
 
 
-def _outcome(agenda: Agenda, todo: Sequence[Job], records: Sequence[Record], shared: Shared) -> Outcome:
+def _outcome(agenda: Agenda, todo: Sequence[Job], records: Sequence[Ended], shared: Shared) -> Outcome:
     return outcome(
         agenda.suite.name,
         agenda.folder,
@@ -148,6 +150,10 @@ def _run_together(
 def _begin(agenda: Agenda, watch: Watcher) -> list[Job]:
     """Say what is asked and what is still to do."""
     todo = agenda.todo()
+    open_ = {job.cell.id for job in todo}
+    for job in agenda.jobs:
+        if job.cell.id not in open_:
+            sweep_finished(job.folder)
     agenda.write_asked()
     watch.begin([job.cell for job in todo], len(agenda.jobs) - len(todo), agenda.environment)
     return todo
@@ -182,7 +188,8 @@ def profile_models(
     with closing(_turn_to_measure(Turns(results, jobs[0].environment.machine), watch)) as turn:
         before = {job.cell.id: finished_record(job.folder, job.cell.digest) for job in jobs}
         alone = (_to_measure(job, turn) for job in jobs)
-        records = _run_jobs(lambda: next(alone, None), 1, watch, lambda claimed: claimed.held[0].close())
+        _run_jobs(lambda: next(alone, None), 1, watch, lambda claimed: claimed.held[0].close())
+        records = [read_record(job.folder / RECORD) for job in jobs]
         folders = {job.cell.id: job.folder for job in jobs}
         for record in records:
             kept = before[record.cell_id]
@@ -194,6 +201,7 @@ def profile_models(
 def _to_measure(job: Job, turn: Held) -> Claimed:
     claim = take(job.folder / LOCK)
     assert claim is not None, "whoever measures has the turn"
+    tidy(job.folder)
     return Claimed(job=job, held=(claim, turn))
 
 
@@ -261,10 +269,10 @@ def _in_process_cell(claimed: Claimed, say: Say) -> None:
 
 def _run_jobs(
     claims: Callable[[], Claimed | None], side_by_side: int, watch: Watcher, end: Callable[[Claimed], None]
-) -> list[Record]:
+) -> list[Ended]:
     """Run cells, each in a process of its own, until no more can be claimed now."""
     running: dict[str, Claimed] = {}
-    records: list[Record] = []
+    records: list[Ended] = []
     starts: dict[str, tuple[str, float]] = {}
 
     def tasks() -> Iterator[Task | None]:
@@ -290,7 +298,7 @@ def _run_jobs(
         claimed = running.pop(name)
         record = _record_of(claimed.job, exit_code, started_at=started_at, duration_s=took_s)
         end(claimed)
-        records.append(record)
+        records.append(ended(record))
         watch.end(name, record)
 
     try:

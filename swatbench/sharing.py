@@ -20,6 +20,7 @@ from swatbench.store.files import RECORD, finished_record, read_record
 from swatbench.store.lock import LOCK, Held, take
 from swatbench.store.record import Record
 from swatbench.store.turns import Turns
+from swatbench.watcher import Ended, ended
 
 AGAIN_S = 0.5
 """Time until it is asked again for what another run has."""
@@ -71,7 +72,7 @@ class Shared:
         self._before = {job.folder: _seen(job) for job in in_turn}
         self._begun: set[Path] = set()
         self._waiting: tuple[Job, Held] | None = None
-        self.others: list[Record] = []
+        self.others: list[Ended] = []
 
     @property
     def left(self) -> int:
@@ -169,7 +170,7 @@ class Shared:
                 return job, claim
             claim.close()
             del self._left[job.folder]
-            self.others.append(record)
+            self.others.append(ended(record))
             self._on_other(record)
         return None
 

@@ -25,9 +25,8 @@ from swatbench.out_of_memory import free_memory
 from swatbench.sharing import AGAIN_S, Shared
 from swatbench.spec.cells import Machine, NamedWeights
 from swatbench.spec.suite import ProfileSuite, Suite
-from swatbench.store.record import Record
 from swatbench.train.epoch import TrainingStopped
-from swatbench.watcher import Watcher
+from swatbench.watcher import Ended, Watcher, ended
 from swatbench.world import World, joined
 
 Value = TypeVar("Value")
@@ -43,13 +42,13 @@ class Done:
     Attributes:
         agenda: What was asked for.
         todo: The cells that had no finished record.
-        records: Records of those that were trained or tested.
+        records: Those that were trained or tested, and how that ended.
         shared: What is left of them.
     """
 
     agenda: Agenda
     todo: list[Job]
-    records: list[Record]
+    records: list[Ended]
     shared: Shared
 
 
@@ -100,9 +99,9 @@ def run_together(
         yield Done(agenda=agenda, todo=todo, records=records, shared=shared)
 
 
-def _run_all(shared: Shared | None, world: World, watch: Watcher) -> list[Record]:
+def _run_all(shared: Shared | None, world: World, watch: Watcher) -> list[Ended]:
     """Train and test what no other run does, until no model is left."""
-    records: list[Record] = []
+    records: list[Ended] = []
     told = ""
     while True:
         claimed, left = None, 0
@@ -135,7 +134,7 @@ def _or_end(world: World, found: Value | SwatbenchError) -> Value:
     return found
 
 
-def _run(job: Job, world: World, watch: Watcher) -> Record:
+def _run(job: Job, world: World, watch: Watcher) -> Ended:
     name = job.cell.id
     if world.first:
         watch.start(name)
@@ -153,7 +152,7 @@ def _run(job: Job, world: World, watch: Watcher) -> Record:
         raise MachineError(what, where=name)
     if world.first:
         watch.end(name, record)
-    return record
+    return ended(record)
 
 
 def _tell(watch: Watcher, name: str, message: Any) -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from swatbench.store.record import Record
+    from swatbench.watcher import Ended
 
 SuiteNamed = Annotated[str, typer.Argument(help="A suite's name or file.", show_default=False)]
 Results = Annotated[Path, typer.Option(help="Folder of all results.")]
@@ -45,7 +46,7 @@ def print_json(value: Any) -> None:
     typer.echo(visible_json(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)))
 
 
-def tell_failures(failed: "Sequence[Record]") -> None:
+def tell_failures(failed: "Sequence[Record | Ended]") -> None:
     """Say on standard error which cells failed, and why."""
     for record in failed:
         assert record.failure is not None

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from swatbench.spec.suite import ProfileSuite
     from swatbench.store.files import Stored
     from swatbench.store.record import Record
+    from swatbench.watcher import Ended
 
 WITH_SUITE = frozenset({"suite", "results", "reports", "trace", "as_json", "quiet"})
 """Options that go with a suite, whose file says all else."""
@@ -236,7 +237,7 @@ def _measured(results: Path, suite: str, folder: Path) -> "list[Stored]":
 
 def _tell(
     finished: "Sequence[Stored]",
-    failed: "Sequence[Record]",
+    failed: "Sequence[Record | Ended]",
     page: Path | None = None,
     *,
     quiet: bool,

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from swatbench.errors import StoreError
+from swatbench.regular_file import open_regular
 from swatbench.store.refusal import refused
 
 LOCK = ".lock"
@@ -24,6 +25,8 @@ LOCK = ".lock"
 
 _TRIES, _PAUSE_S = 20, 0.005
 """Whoever only looks at a lock holds it for a moment, shared with others who look."""
+_PLAIN = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+"""No link is followed to a file elsewhere, and no pipe is waited for."""
 
 
 class NoLocksError(StoreError):
@@ -134,7 +137,7 @@ def is_held(path: Path) -> bool:
         path: The file.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
@@ -148,9 +151,9 @@ def _open(path: Path) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             # To be written, as network file systems lock nothing else for one holder alone.
-            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            return os.open(path, os.O_RDWR | os.O_CREAT | _PLAIN, 0o666)
         except PermissionError:  # It may be another user's, in a folder that both may write.
-            return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            return os.open(path, os.O_RDONLY | _PLAIN)
     except OSError as error:
         raise refused(error, path, "written") from error
 
@@ -161,7 +164,7 @@ def _locked(descriptor: int, kind: int, path: Path, *, wait: bool = False) -> bo
     except BlockingIOError:
         return False
     except OSError as error:
-        raise StoreError(
+        raise NoLocksError(
             f"This file system does not lock files ({error.strerror or error}), so that two runs could do "
             "one cell at once.",
             where=str(path.parent),

@@ -24,6 +24,7 @@ _REMEDIES: Mapping[int, str] = MappingProxyType(
         errno.EIO: _DISK,
         errno.ESTALE: _DISK,
         errno.ENOENT: "Its folder is gone: see who removed it, and run again.",
+        errno.ELOOP: "A link lies where a file is needed: move it away.",
         errno.ENAMETOOLONG: "Choose a results folder with a shorter path.",
     }
 )

@@ -147,6 +147,18 @@ def test_a_file_system_without_locks_is_told_in_one_line(tmp_path, monkeypatch, 
         assert "\n" not in str(caught.value)
         assert "choose another --results" in str(caught.value)
     assert not is_held(tmp_path / ".lock")
+    with alone(tmp_path, strictly=False) as certain:
+        assert not certain
+
+
+def test_a_lock_that_is_a_link_or_a_pipe_is_neither_followed_nor_waited_for(tmp_path):
+    link, pipe, elsewhere = tmp_path / "link", tmp_path / "pipe", tmp_path / "elsewhere"
+    link.symlink_to(elsewhere)
+    with pytest.raises(StoreError, match="cannot be written"):
+        take(link)
+    assert not elsewhere.exists()
+    os.mkfifo(pipe)
+    assert not is_held(pipe)
 
 
 def test_a_lock_of_another_user_can_be_taken_without_writing_to_it(tmp_path, monkeypatch):
