@@ -15,9 +15,12 @@ from swatbench.spec.expand import expand, named_cells
 from swatbench.spec.paired import SINGLE
 from swatbench.spec.suite import ProfileSuite, Suite
 from swatbench.store.asked import read_asked, write_asked
+from swatbench.store.atomic import tidy
 from swatbench.store.files import RECORD, cell_folder, finished_record
+from swatbench.store.lock import alone
 from swatbench.store.provenance import environment, usable_cores
 from swatbench.store.record import Environment
+from swatbench.store.refusal import refuse_links
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,17 +44,27 @@ class Agenda:
     named: tuple[str, ...]
 
     def todo(self) -> list[Job]:
-        """The cells without a finished record, those that failed before last, so that none is in the way."""
+        """The cells without a finished record, those that failed before last, so that none is in the way.
+
+        Raises:
+            StoreError: What would be written to is a link.
+        """
+        refuse_links(self.folder.parent, self.folder)
         open_ = [job for job in self.jobs if finished_record(job.folder, job.cell.digest) is None]
+        for folder in (job.folder for job in open_):
+            refuse_links(folder, *(folder.iterdir() if folder.is_dir() else ()))
         return sorted(open_, key=lambda job: (job.folder / RECORD).exists())
 
     def write_asked(self) -> None:
         """Leave what is asked beside the cells.
 
         Raises:
-            StoreError: The file cannot be written.
+            StoreError: The file cannot be written, or the file system does not lock files.
         """
-        write_asked(self.folder, self.suite, self.cells, now=now(), named=self.named)
+        # Another run may be about to add to it too.
+        with alone(self.folder):
+            tidy(self.folder)
+            write_asked(self.folder, self.suite, self.cells, now=now(), named=self.named)
 
 
 def make_agenda(
@@ -165,7 +178,7 @@ def single_jobs(
     )
 
 
-def to_train(jobs: list[Job]) -> list[Job]:
+def to_train(jobs: Sequence[Job]) -> list[Job]:
     """The train cells, pairs and seeds in the same order, but within each the arm with more MACs first.
 
     Side by side, the long arm of the last pair would otherwise run alone at the end.
@@ -179,21 +192,27 @@ def to_train(jobs: list[Job]) -> list[Job]:
     return [job for group in groups.values() for _, job in sorted(group, key=lambda one: -one[0])]
 
 
-def to_evaluate(jobs: list[Job]) -> list[Job]:
-    """The evaluate cells whose weights are there; the others wait for a training run that does not fail."""
-    return [job for job in jobs if isinstance(job.cell, EvaluateCell) and _has_weights(job, job.cell)]
+def to_evaluate(jobs: Sequence[Job]) -> list[Job]:
+    """The evaluate cells."""
+    return [job for job in jobs if isinstance(job.cell, EvaluateCell)]
 
 
-def to_measure(jobs: list[Job]) -> list[Job]:
+def to_measure(jobs: Sequence[Job]) -> list[Job]:
     """The cost cells."""
     return [job for job in jobs if isinstance(job.cell, CostCell)]
 
 
-def _has_weights(job: Job, cell: EvaluateCell) -> bool:
+def can_be_tested(job: Job) -> bool:
+    """Whether the weights of an evaluate cell are there; else it waits for a training run that does not fail.
+
+    Args:
+        job: An evaluate cell.
+    """
+    assert isinstance(job.cell, EvaluateCell)
     source = Path(job.weights or "")
-    if cell.arm == ELSEWHERE or source.is_file():
+    if job.cell.arm == ELSEWHERE or source.is_file():
         return True
-    return finished_record(source, cell.weights) is not None and (source / RECORD).exists()
+    return finished_record(source, job.cell.weights) is not None and (source / RECORD).exists()
 
 
 def _source(

@@ -14,6 +14,7 @@ from rich.table import Column, Table
 from swatbench.progress import Progress as Training
 from swatbench.spec.cells import CostCell, EvaluateCell, TrainCell
 from swatbench.store.record import Environment, Evaluated, Record, TrainResult
+from swatbench.visible import cut, visible
 
 Cell = TrainCell | EvaluateCell | CostCell
 
@@ -27,9 +28,10 @@ PLAIN_EVERY_S = 10.0
 
 def cell_title(cell: Cell) -> str:
     """A cell in words: pair, arm and seed, pair, arm and test set, or pair and cost."""
+    name = visible(cell.pair["name"])
     if isinstance(cell, CostCell):
-        return f"{cell.pair['name']} cost"
-    title = f"{cell.pair['name']} {cell.arm}" + ("" if cell.seed is None else f" seed {cell.seed}")
+        return f"{name} cost"
+    title = f"{name} {cell.arm}" + ("" if cell.seed is None else f" seed {cell.seed}")
     if isinstance(cell, TrainCell):
         return title
     return f"{title} on {cell.test.name if cell.test else 'test'}"
@@ -38,7 +40,7 @@ def cell_title(cell: Cell) -> str:
 def outcome_words(record: Record) -> str:
     """How a cell ended, in a few words."""
     if record.failure is not None:
-        return f"failed: {record.failure.message}"
+        return f"failed: {cut(visible(record.failure.message))}"
     if record.train is not None:
         return f"{_score_words(record.train)} in {record.duration_s:.0f} s"
     if record.evaluation is not None:
@@ -62,11 +64,11 @@ def print_table(rows: Iterable[Sequence[str]], columns: Sequence[str] = ("", "")
         columns: Names of the columns; a table without any has no head.
     """
     # Names must stay whole, since a user types them: what does not fit is folded and never cut.
-    wrapped = [Column(name, overflow="fold") for name in columns]
+    wrapped = [Column(_cell(name), overflow="fold") for name in columns]
     table = Table(*wrapped, box=SIMPLE_HEAD, show_header=any(columns))
     for row in rows:
-        table.add_row(*map(escape, row))
-    Console(width=None if sys.stdout.isatty() else PIPE_WIDTH).print(table)
+        table.add_row(*map(_cell, row))
+    Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, emoji=False).print(table)
 
 
 class Quiet:
@@ -88,6 +90,12 @@ class Quiet:
         """Nothing."""
 
     def end(self, cell_id: str, record: Record) -> None:
+        """Nothing."""
+
+    def other(self, record: Record) -> None:
+        """Nothing."""
+
+    def wait(self, why: str) -> None:
         """Nothing."""
 
 
@@ -136,6 +144,15 @@ class Plain(Quiet):
         self._ended += 1
         self._line(cell_id, outcome_words(record))
 
+    def other(self, record: Record) -> None:
+        """Say how a cell ended that another run did."""
+        self._ended += 1
+        self._line(record.cell_id, f"done by another run: {outcome_words(record)}")
+
+    def wait(self, why: str) -> None:
+        """Say what the run waits for."""
+        self._write(why)
+
     def _left_s(self, cell_id: str, progress: Training) -> float:
         # From the first report on, since a resumed cell begins in the middle.
         since_s, step = self._first[cell_id]
@@ -145,7 +162,7 @@ class Plain(Quiet):
         self._write(f"[{self._ended}/{len(self._titles)}] {self._titles[cell_id]}: {words}")
 
     def _write(self, line: str) -> None:
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(visible(line), markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
 class Bars(Quiet):
@@ -202,20 +219,37 @@ class Bars(Quiet):
 
     def stage(self, cell_id: str, stage: str) -> None:
         """Write a cost cell's stage beside its bar."""
-        self._bars.update(self._rows[cell_id], words=stage, refresh=True)
+        self._bars.update(self._rows[cell_id], words=visible(stage), refresh=True)
 
     def note(self, cell_id: str, note: str) -> None:
         """Print a line above the bars."""
-        self._bars.console.print(f"{self._titles[cell_id]}: {note}", markup=False, highlight=False)
+        self._print(f"{self._titles[cell_id]}: {note}")
 
     def end(self, cell_id: str, record: Record) -> None:
         """Put a line with the outcome in the place of the cell's bar."""
         self._bars.remove_task(self._rows.pop(cell_id))
-        words = f"{self._titles[cell_id]}: {outcome_words(record)}"
-        self._bars.console.print(words, markup=False, highlight=False)
+        self._ended(f"{self._titles[cell_id]}: {outcome_words(record)}")
+
+    def other(self, record: Record) -> None:
+        """Print how a cell ended that another run did."""
+        self._ended(f"{self._titles[record.cell_id]}: done by another run: {outcome_words(record)}")
+
+    def wait(self, why: str) -> None:
+        """Print what the run waits for."""
+        self._print(why)
+
+    def _ended(self, words: str) -> None:
+        self._print(words)
         if self._whole is not None:
             self._bars.advance(self._whole)
         self._bars.refresh()
+
+    def _print(self, line: str) -> None:
+        self._bars.console.print(visible(line), markup=False, highlight=False, emoji=False)
+
+
+def _cell(text: str) -> str:
+    return escape(visible(text))
 
 
 def _score_words(found: TrainResult | Evaluated) -> str:

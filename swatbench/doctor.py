@@ -16,10 +16,13 @@ from swatbench.spec.suite import Suite
 from swatbench.store.provenance import package_versions, processor_name, usable_cores
 
 if TYPE_CHECKING:
+    from swatbench.data.survey import Survey
     from swatbench.data_speed import DataSpeed
 
 PRELOAD = "swatbench.data_speed"
 """Imported once by the server that the measuring process is forked off; it brings torch and timm."""
+NAMED_IMAGES = 20
+"""Images that a finding names before it says how many more there are."""
 ENOUGH_DISK_BYTES = 2 * 2**30
 """Free disk below which a suite may fail in the middle."""
 
@@ -99,6 +102,53 @@ def _data_speed(measured: "DataSpeed") -> Finding:
     )
     fix = "Set more execution.workers, data.keep_decoded: true, or store smaller images."
     return Finding(name=measured.pair, found=found, fix=fix if measured.ratio < 1 else None)
+
+
+def examine_images(
+    suite: Suite,
+    *,
+    on_stage: Callable[[str], None] = lambda stage: None,  # noqa: ARG005
+) -> tuple[Finding, ...]:
+    """Decode every image of a suite once, in a process of its own, and name those that cannot be used.
+
+    Args:
+        suite: The suite.
+        on_stage: Told what begins, in a few words.
+
+    Returns:
+        One finding for each split and each further test set.
+
+    Raises:
+        DataError: The dataset is missing or incomplete, so that its images cannot be listed.
+        MachineError: The process that decodes died.
+    """
+    try:
+        return ask(partial(_in_process_survey, suite), start=context(PRELOAD), on_message=on_stage)
+    except ProcessDiedError as error:
+        raise MachineError(
+            f"The process that decodes images {error}.", fix="See whether memory ran out."
+        ) from error
+
+
+def _in_process_survey(suite: Suite, say: Say) -> tuple[Finding, ...]:
+    from swatbench.data.surveys import survey_all
+
+    return tuple(map(_surveyed, survey_all(suite.data, on_stage=say)))
+
+
+def _surveyed(found: "Survey") -> Finding:
+    counts = [f"{number} {note}" for note, number in found.notes.items()]
+    if not found.refused:
+        told = "; ".join([f"all {found.images:,} images can be decoded", *counts])
+        return Finding(name=found.name, found=told)
+    wrong = "; ".join(str(error.where or error.what) for error in found.refused[:NAMED_IMAGES])
+    more = len(found.refused) - NAMED_IMAGES
+    told = f"{len(found.refused)} of {found.images:,} images cannot be used: {wrong}"
+    return Finding(
+        name=found.name,
+        found="; ".join([told + (f" and {more} more" if more > 0 else ""), *counts]),
+        fix=f"{found.refused[0].what} Get these files again, or convert them.",
+    )
 
 
 def _import(module: str) -> Finding:

@@ -7,26 +7,26 @@ leaves the others waiting, so it ends the run.
 
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
 import torch
 
-from swatbench.agenda import Agenda, to_evaluate, to_train
+from swatbench.agenda import Agenda
 from swatbench.cell.record import run_cell
 from swatbench.errors import MachineError, SwatbenchError
 from swatbench.job import Job
 from swatbench.measure.machine import resolve_device
 from swatbench.out_of_memory import free_memory
+from swatbench.sharing import AGAIN_S, Shared
 from swatbench.spec.cells import Machine, NamedWeights
 from swatbench.spec.suite import ProfileSuite, Suite
-from swatbench.store.lock import only_run
-from swatbench.store.record import Record
 from swatbench.train.epoch import TrainingStopped
-from swatbench.watcher import Watcher
+from swatbench.watcher import Ended, Watcher, ended
 from swatbench.world import World, joined
 
 Value = TypeVar("Value")
@@ -42,12 +42,14 @@ class Done:
     Attributes:
         agenda: What was asked for.
         todo: The cells that had no finished record.
-        records: Records of those that were trained or tested.
+        records: Those that were trained or tested, and how that ended.
+        shared: What is left of them.
     """
 
     agenda: Agenda
     todo: list[Job]
-    records: list[Record]
+    records: list[Ended]
+    shared: Shared
 
 
 @contextmanager
@@ -58,9 +60,10 @@ def run_together(
     agenda_of: Callable[..., Agenda],
     resolve: Callable[[World], tuple[Machine, NamedWeights | None]],
     begin: Callable[[Agenda], list[Job]],
+    share: Callable[[Agenda, list[Job]], Shared],
     watch: Watcher,
 ) -> Iterator[Done | None]:
-    """Train and test, then leave the group; the block is what the first process does alone, under its lock.
+    """Train and test, then leave the group; the block is what the first process does alone.
 
     Args:
         world: This process's place.
@@ -68,6 +71,7 @@ def run_together(
         agenda_of: Makes the agenda from what the machine decides.
         resolve: Decides it.
         begin: Says what is asked, and returns what is still to do.
+        share: Hands that out, so that no other run does it too.
         watch: Told how it goes.
 
     Yields:
@@ -77,21 +81,48 @@ def run_together(
         SwatbenchError: The first process cannot begin, or a process met what the others did not.
     """
     device = resolve_device(suite.execution.device)
-    with ExitStack() as held:
-        with joined(world, device=device):
+    with joined(world, device=device):
 
-            def decide() -> tuple[Agenda, list[Job]]:
-                machine, named = resolve(world)
-                agenda = agenda_of(machine, named=named)
-                held.enter_context(only_run(agenda.folder))
-                return agenda, begin(agenda)
+        def decide() -> tuple[Agenda, list[Job]]:
+            machine, named = resolve(world)
+            agenda = agenda_of(machine, named=named)
+            return agenda, begin(agenda)
 
-            agenda, todo = _or_end(world, world.by_first(decide))
-            records = [_run(job, world, watch) for job in to_train(todo)]
-            # Whether there are weights to test, the first process alone can know.
-            testing = world.from_first(to_evaluate(todo) if world.first else [])
-            records += [_run(job, world, watch) for job in testing]
-        yield Done(agenda=agenda, todo=todo, records=records) if world.first else None
+        agenda, todo = _or_end(world, world.by_first(decide))
+        # What can be claimed, the first process alone can know.
+        shared = share(agenda, todo) if world.first else None
+        records = _run_all(shared, world, watch)
+    if shared is None:
+        yield None
+        return
+    with closing(shared):
+        yield Done(agenda=agenda, todo=todo, records=records, shared=shared)
+
+
+def _run_all(shared: Shared | None, world: World, watch: Watcher) -> list[Ended]:
+    """Train and test what no other run does, until no model is left."""
+    records: list[Ended] = []
+    told = ""
+    while True:
+        claimed, left = None, 0
+
+        def choose() -> tuple[Job | None, int, str]:
+            nonlocal claimed
+            assert shared is not None
+            claimed = shared.model()
+            return (claimed.job if claimed else None), shared.models_left, shared.why()
+
+        job, left, why = _or_end(world, world.by_first(choose))
+        if job is not None:
+            records.append(_run(job, world, watch))
+            if shared is not None and claimed is not None:
+                shared.end(claimed)
+        elif not left:
+            return records
+        else:
+            if world.first and why != told:
+                watch.wait(told := why)
+            time.sleep(AGAIN_S)
 
 
 def _or_end(world: World, found: Value | SwatbenchError) -> Value:
@@ -103,7 +134,7 @@ def _or_end(world: World, found: Value | SwatbenchError) -> Value:
     return found
 
 
-def _run(job: Job, world: World, watch: Watcher) -> Record:
+def _run(job: Job, world: World, watch: Watcher) -> Ended:
     name = job.cell.id
     if world.first:
         watch.start(name)
@@ -121,7 +152,7 @@ def _run(job: Job, world: World, watch: Watcher) -> Record:
         raise MachineError(what, where=name)
     if world.first:
         watch.end(name, record)
-    return record
+    return ended(record)
 
 
 def _tell(watch: Watcher, name: str, message: Any) -> None:

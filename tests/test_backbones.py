@@ -22,6 +22,7 @@ from swatbench.store.files import read_record
 from tests.commands import run_commands
 from tests.data.jpegs import make_jpeg_folder
 from tests.data.mask_folders import make_mask_folder
+from tests.faults.weight_files import canary, torch_file
 from tests.mask_suites import DATA, TEST, TRAIN, write_suite
 
 CLASSES = 3
@@ -65,12 +66,15 @@ def ended(room):
         name: str(classifier(room, arm) / "weights.safetensors")
         for name, arm in {"swin_mini": "baseline", "swat_swin_mini": "swat"}.items()
     }
+    malicious = torch_file({"state_dict": canary(room / "executed")})
+    (room / "malicious.pt").write_bytes(malicious)
     swapped = dict(zip(files, reversed(files.values()), strict=True))
     suites = {
         "by_suite": {"suite": "classifiers"},
         "by_file": {"files": files},
         "swapped": {"files": swapped},
         "missing": {"files": {**files, "swin_mini": "nowhere.safetensors"}},
+        "malicious": {"files": {**files, "swin_mini": "malicious.pt"}},
         "unknown": {"suite": "nobody"},
     }
     commands = {
@@ -139,6 +143,7 @@ def test_weights_of_another_model_fail_with_one_line_for_each_cell(ended):
 
 REFUSED = {
     "missing": (5, "nowhere.safetensors: The backbone's weights cannot be read: No such file"),
+    "malicious": (5, "malicious.pt: These weights cannot be read: it is a pickle that asks for posix.system"),
     "unknown": (6, "nobody"),
     "other_seed": (5, "Suite 'classifiers' has no finished training of swin_mini baseline with seed 1 here."),
     "incomplete": (2, "backbone.files: needs each of swat_swin_mini, swin_mini and no other"),
@@ -151,6 +156,7 @@ def test_weights_that_are_not_there_are_refused_in_one_line(room, ended, name):
     assert (ended[name].code, ended[name].out, ended[name].errors.count("\n")) == (code, "", 1), ended[name]
     assert said in ended[name].errors
     assert not list(room.glob(f"results/{name}/*/*/record.json"))
+    assert not (room / "executed").exists()
 
 
 def test_trained_weights_are_tested_without_those_that_they_began_with(room, ended):
@@ -202,7 +208,7 @@ def job_of(room, tmp_path, weights):
 
 @pytest.mark.parametrize(
     ("change", "said"),
-    [("other", "changed while the suite was running"), ("cut", "cannot be read"), ("gone", "cannot be read")],
+    [("other", "changed while the suite was running"), ("cut", "cannot be read"), ("gone", "are not there")],
 )
 def test_weights_that_changed_since_the_run_began_are_refused(room, ended, tmp_path, change, said):
     assert ended["by_file"].code == 0

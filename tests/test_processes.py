@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,7 @@ import psutil
 import pytest
 
 from swatbench.errors import MachineError
-from swatbench.processes import ProcessDiedError, Task, ask, context, run_tasks
+from swatbench.processes import ProcessDiedError, Task, _say, ask, context, run_tasks
 
 
 def tell(number, say):
@@ -141,7 +142,8 @@ if __name__ == "__main__":
 def test_a_task_dies_with_a_killed_parent(tmp_path):
     script = tmp_path / "orphan.py"
     script.write_text(ORPHAN)
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    here = Path(__file__).parent
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (here, here.parent)))}
     with subprocess.Popen(
         [sys.executable, str(script)], stdout=subprocess.PIPE, text=True, env=environment
     ) as parent:
@@ -151,3 +153,62 @@ def test_a_task_dies_with_a_killed_parent(tmp_path):
     while psutil.pid_exists(pid) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not psutil.pid_exists(pid)
+
+
+def leave_a_child(say):
+    """A child that holds the pipe open after this process has ended."""
+    say(("child", os.fork() or time.sleep(60)))
+    os._exit(3)
+
+
+def test_a_task_that_died_is_noticed_though_a_child_of_it_lives():
+    began_s = time.monotonic()
+    events = collect([Task(name="one", call=leave_a_child)])
+    assert time.monotonic() - began_s < 30
+    assert events[-1] == ("end", "one", 3)
+    os.kill(events[1][1][1], signal.SIGKILL)
+
+
+def test_a_process_that_died_is_noticed_though_a_child_of_it_lives():
+    said = []
+    with pytest.raises(ProcessDiedError, match="exit code 3"):
+        ask(leave_a_child, start=context(), on_message=lambda told: said.append(told[1]))
+    os.kill(said[0], signal.SIGKILL)
+
+
+def outlive(path, _say):
+    """Ends half a second after it is asked to, and says so."""
+
+    def end(*_):
+        time.sleep(0.5)
+        path.write_text("ended")
+        os._exit(0)
+
+    signal.signal(signal.SIGTERM, end)
+    _say("ready")
+    time.sleep(60)
+
+
+def test_a_second_request_to_stop_waits_until_all_have_ended(tmp_path):
+    """Whoever presses Ctrl-C twice must not lose the checkpoint that the first one asked for."""
+
+    def stop(*_):
+        threading.Timer(0.1, os.kill, [os.getpid(), signal.SIGINT]).start()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        collect([Task(name="one", call=partial(outlive, tmp_path / "told"))], on_message=stop)
+    assert (tmp_path / "told").read_text() == "ended"
+
+
+def test_a_message_to_a_parent_that_is_gone_is_no_failure_of_the_task():
+    """It would be taken for the cell's own, and recorded."""
+    ours, theirs = multiprocessing.Pipe(duplex=False)
+    ours.close()
+    pid = os.fork()
+    if not pid:
+        try:
+            _say(theirs, "words")
+        finally:
+            os._exit(9)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 1

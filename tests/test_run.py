@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from swatbench.train.checkpoint import read_checkpoint
+from tests.faults.starts import caught
 
 ROOT = Path(__file__).parent.parent
 SUITE = {
@@ -165,6 +166,8 @@ def test_ctrl_c_while_everything_is_still_starting_ends_in_one_line(tmp_path):
     """Ctrl-C reaches the whole process group, the server that is importing torch included."""
     suite = write(tmp_path)
     with started(suite, process_group=0) as going:
+        while signal.SIGTERM not in caught(going.pid):  # until then, modules are loaded, and nothing is said
+            time.sleep(0.01)
         time.sleep(2)
         os.killpg(going.pid, signal.SIGINT)
         _, errors = going.communicate(timeout=60)

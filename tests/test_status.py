@@ -15,10 +15,10 @@ import pytest
 
 from swatbench.errors import StoreError
 from swatbench.status import MachineStatus, suite_status
-from swatbench.status.cell import SILENT_S, CellStatus
+from swatbench.status.cell import CellStatus
 from swatbench.store.files import read_suite
 from swatbench.store.live import LIVE, LiveWriter
-from swatbench.store.lock import only_run
+from swatbench.store.lock import LOCK, take
 
 NOW = datetime.now(UTC)
 MACHINE = "some-cpu-2-cores"
@@ -52,7 +52,9 @@ class Folder:
 
     def live(self, name: str, *, steps: tuple[int, ...], of: int = 100, every_s: float = 10.0) -> Path:
         moments = iter(NOW + timedelta(seconds=every_s * i) for i in range(-len(steps), 1))
-        writer = LiveWriter(self.path / name, clock=lambda: next(moments))
+        seconds = iter(every_s * i for i in range(len(steps) + 1))
+        clocks = {"clock": lambda: next(moments), "monotonic": lambda: next(seconds)}
+        writer = LiveWriter(self.path / name, **clocks)
         writer.resume()
         for step in steps:
             writer.report({"step": step, "steps": of, "epoch": 1, "epochs": 1})
@@ -62,16 +64,18 @@ class Folder:
         return path
 
     @contextmanager
-    def run(self) -> Iterator[None]:
-        with only_run(self.path):
-            yield
+    def run(self, name: str) -> Iterator[None]:
+        claim = take(self.path / name / LOCK)
+        assert claim is not None
+        yield
+        claim.close()
 
-    def look(self, **later: float) -> MachineStatus:
-        (machine,) = suite_status(self.results, "toy", now=NOW + timedelta(**later))
+    def look(self) -> MachineStatus:
+        (machine,) = suite_status(self.results, "toy")
         return machine
 
-    def states(self, **later: float) -> list[str]:
-        return [cell.state for cell in self.look(**later).cells]
+    def states(self) -> list[str]:
+        return [cell.state for cell in self.look().cells]
 
 
 @pytest.fixture
@@ -107,33 +111,43 @@ def test_done_and_failed_cells_say_what_came_out(folder: Folder) -> None:
     assert "Time left" not in folder.look().sentence()
 
 
-def test_a_cell_runs_while_the_lock_is_held_and_it_is_heard_of(folder: Folder) -> None:
-    name = folder.cell("deit_mini-swat-seed0")
+def test_a_cell_runs_while_a_run_holds_it(folder: Folder) -> None:
+    name, other = folder.cell("deit_mini-swat-seed0"), folder.cell("deit_mini-swat-seed1")
     folder.ask()
     folder.live(name, steps=(20, 43))
-    assert not (folder.path / ".lock").exists()
-    assert folder.states() == ["interrupted"]
-    assert not (folder.path / ".lock").exists()
-    with folder.run():
+    assert folder.states() == ["interrupted", "waiting"]
+    assert not (folder.path / name / LOCK).exists()
+    with folder.run(name):
         running = folder.look()
         assert running.running
-        assert [cell.state for cell in running.cells] == ["running"]
+        assert [cell.state for cell in running.cells] == ["running", "waiting"]
         assert running.table().splitlines()[1].split(maxsplit=4)[4] == "43 %, 25 s left"
-        assert folder.states(seconds=SILENT_S - 60) == ["running"]
-        assert folder.states(seconds=SILENT_S + 60) == ["interrupted"]
-    assert folder.states() == ["interrupted"]
+    assert folder.states() == ["interrupted", "waiting"]
+    assert not folder.look().running
     assert folder.look().cells[0].share == pytest.approx(0.43)
+    with folder.run(other):  # It has only just begun.
+        assert folder.states() == ["interrupted", "running"]
 
 
 def test_a_failed_cell_that_is_tried_again_runs(folder: Folder) -> None:
     name = folder.cell("deit_mini-swat-seed0")
     folder.ask()
     record = folder.record(name, "failed", failure={"message": "Out of memory."})
-    os.utime(record, (NOW.timestamp() - 60,) * 2)
-    folder.live(name, steps=(10,))
-    with folder.run():
+    with folder.run(name):
         assert folder.states() == ["running"]
+        folder.live(name, steps=(10,))
+        os.utime(record, (NOW.timestamp() - 60,) * 2)
+        assert folder.look().cells[0].share == pytest.approx(0.1)
     assert folder.states() == ["failed"]
+
+
+def test_a_cell_is_done_once_it_has_its_record_and_not_when_it_is_let_go(folder: Folder) -> None:
+    name = folder.cell("deit_mini-swat-seed0")
+    folder.ask()
+    folder.live(name, steps=(100,))
+    folder.trained(name, took_s=10)
+    with folder.run(name):
+        assert folder.states() == ["done"]
 
 
 def test_a_copy_of_finished_results_is_done_whatever_its_times(folder: Folder) -> None:
@@ -160,7 +174,7 @@ def test_time_left_of_a_running_cell_follows_its_rate(folder: Folder) -> None:
     running, _ = folder.cell("a-base-seed0"), folder.cell("a-base-seed1")
     folder.ask(jobs=4)
     folder.live(running, steps=(20, 40))  # 2 steps a second: 30 s for the other 60, 50 s for another run
-    with folder.run():
+    with folder.run(running):
         found = folder.look()
     assert found.cells[0].left_s == pytest.approx(30)
     assert found.left_s == pytest.approx(50)  # side by side, the longest decides

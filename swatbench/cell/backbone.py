@@ -3,13 +3,12 @@
 import hashlib
 from pathlib import Path
 
-from timm.models import load_state_dict
 from torch import nn
 
-from swatbench.cell.weights import UNUSABLE, reason
 from swatbench.errors import CheckpointError
 from swatbench.job import Job
 from swatbench.models.segmenter import Segmenter, load_backbone
+from swatbench.models.weights import note_conversions, read_weights, require_finite
 from swatbench.processes import Say
 from swatbench.spec.cells import TrainCell
 
@@ -31,14 +30,9 @@ def begin_with(job: Job, cell: TrainCell, model: nn.Module, say: Say) -> None:
     assert job.weights is not None
     assert isinstance(model, Segmenter)
     path = Path(job.weights)
-    try:
-        found = hashlib.sha256(path.read_bytes()).hexdigest()
-        # Nothing but tensors is read: a pickle that would run code is refused.
-        state = load_state_dict(str(path), use_ema=False, weights_only=True)
-    except UNUSABLE as error:
-        raise CheckpointError(
-            f"The backbone's weights cannot be read: {reason(error)}.", where=str(path)
-        ) from error
+    state = read_weights(path)
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != cell.backbone:
         raise CheckpointError(
             "The backbone's weights changed while the suite was running.",
@@ -46,4 +40,9 @@ def begin_with(job: Job, cell: TrainCell, model: nn.Module, say: Say) -> None:
             fix="Run the suite again, from the new weights.",
         )
     filled = load_backbone(model, state)
+    own = model.backbone.state_dict()
+    require_finite(own, where=str(path))
+    note_conversions(
+        {name: own[name] for name in own if name in state}, state, lambda note: say(("note", note))
+    )
     say(("note", f"The backbone of {cell.id} begins with {len(filled)} tensors of a classifier."))

@@ -49,7 +49,9 @@ def evaluate_weights(job: Job, cell: EvaluateCell, say: Say, world: World) -> di
     device = device_of(cell.resolution, world)
     models: Models = {
         weights: model.to(device)
-        for weights, model in weights_of(job, cell, num_classes=len(dataset.classes))
+        for weights, model in weights_of(
+            job, cell, num_classes=len(dataset.classes), on_note=lambda note: say(("note", note))
+        )
     }
     say(("stage", f"testing {' and '.join(models)} weights on {test}"))
     scores = score(cell, models, batches, dataset, world, **_asked(further))

@@ -23,14 +23,12 @@ from swatbench.processes import Say
 from swatbench.spec.cells import TrainCell
 from swatbench.store.atomic import write_bytes_atomic
 from swatbench.store.files import CURVE
+from swatbench.store.leftovers import CHECKPOINTS
 from swatbench.store.record import TrainResult
 from swatbench.store.rows import write_rows
 from swatbench.train.loop import FitResult, fit
 from swatbench.train.retention import Retention
 from swatbench.world import World
-
-CHECKPOINTS = "checkpoints"
-"""Folder of the states of a run; of a finished cell those that the suite keeps."""
 
 
 @explaining_workers()

@@ -20,8 +20,10 @@ from swatbench.trackers.tracker import Tracker, epoch_values, training_values
 from swatbench.train.state import Listener
 from swatbench.world import World
 
-GRACE_S = 20.0
+GRACE_S = 8.0
 """Time between a request to stop and the end without a further checkpoint, where no step ends before."""
+GRACE_TOGETHER_S = 20.0
+"""The same where several processes train: they stop at a report alone, and torchrun waits for 30 s."""
 
 
 @contextmanager
@@ -110,7 +112,8 @@ class _Watch:
 def _stop_asked(world: World) -> Iterator[Callable[[], bool]]:
     """Take a signal as a request to stop at the next step, with a checkpoint."""
     asked = threading.Event()
-    last_resort = threading.Timer(GRACE_S, _give_up)
+    grace_s = GRACE_S if world.size == 1 else GRACE_TOGETHER_S
+    last_resort = threading.Timer(grace_s, _give_up, [grace_s])
     last_resort.daemon = True
 
     def on_signal(*_: object) -> None:
@@ -132,8 +135,8 @@ def _stop_asked(world: World) -> Iterator[Callable[[], bool]]:
         last_resort.cancel()
 
 
-def _give_up() -> None:
-    sys.stderr.write(f"Stopped without a further checkpoint: no step ended within {GRACE_S:.0f} s.\n")
+def _give_up(grace_s: float) -> None:
+    sys.stderr.write(f"Stopped without a further checkpoint: no step ended within {grace_s:.0f} s.\n")
     sys.stderr.flush()
     os._exit(128 + signal.SIGTERM)
 

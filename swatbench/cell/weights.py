@@ -2,21 +2,24 @@
 
 import hashlib
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import timm
 from safetensors import SafetensorError
-from timm.models import get_pretrained_cfg, load_model_config_from_hf, load_state_dict
+from timm.models import get_pretrained_cfg, load_model_config_from_hf
 from torch import nn
 
 from swatbench.backbones import AVERAGE, WEIGHTS
 from swatbench.cell.model import builder
 from swatbench.errors import CheckpointError, MachineError, ModelError, first_line
 from swatbench.job import Job
+from swatbench.models.weights import fit_weights, read_weights, require_finite
 from swatbench.spec.catalog import find_model, parts_of, suggest
-from swatbench.spec.cells import ELSEWHERE, EvaluateCell, NamedWeights
+from swatbench.spec.cells import ELSEWHERE, EvaluateCell, Machine, NamedWeights
+from swatbench.spec.expand import named_cells
+from swatbench.spec.suite import ProfileSuite, Suite
 from swatbench.store.files import RECORD, read_record
 
 FILES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".tar")
@@ -55,8 +58,49 @@ def find_weights(weights: str, model: str | None) -> NamedWeights:
     return _of_hub(weights) if weights.startswith(HUB) else _of_timm(weights)
 
 
+def usable_weights(
+    suite: Suite | ProfileSuite, machine: Machine, weights: str, model: str | None
+) -> NamedWeights:
+    """Find out what a user named, and see before anything is tested that a file fits its model.
+
+    Args:
+        suite: What they are tested on.
+        machine: What the machine decided.
+        weights: As `find_weights` takes it.
+        model: Likewise.
+
+    Raises:
+        CheckpointError: There is no such file, or it cannot be used.
+        ModelError: It is not known which model the weights are of, or there is no such model.
+        MachineError: The Hub cannot be reached.
+    """
+    named = find_weights(weights, model)
+    if isinstance(suite, Suite) and named.arm != ELSEWHERE:
+        cell, *_ = named_cells(suite, machine, named)
+        _built(cell, Path(weights), machine.num_classes)
+    return named
+
+
+def require_readable(suite: Suite | ProfileSuite) -> None:
+    """Refuse files that a suite's backbones are to begin with and that hold no weights, before any training.
+
+    Whether they are of the right model is seen when that is built; what is missing is told by the agenda.
+
+    Raises:
+        CheckpointError: One of them cannot be read.
+    """
+    if isinstance(suite, Suite) and suite.backbone is not None:
+        paths = {Path(name).expanduser() for name in (suite.backbone.files or {}).values()}
+        for path in sorted(path for path in paths if path.is_file()):
+            read_weights(path)
+
+
 def weights_of(
-    job: Job, cell: EvaluateCell, *, num_classes: int
+    job: Job,
+    cell: EvaluateCell,
+    *,
+    num_classes: int,
+    on_note: Callable[[str], object] = lambda note: None,  # noqa: ARG005
 ) -> Iterator[tuple[Literal["raw", "ema"], nn.Module]]:
     """Build the model of a cell with each kind of weights that there is, the moving average first.
 
@@ -64,6 +108,7 @@ def weights_of(
         job: Says where the weights are.
         cell: The cell.
         num_classes: Classes of the data.
+        on_note: Told of numbers that were converted.
 
     Raises:
         CheckpointError: The weights are missing, damaged or of another model.
@@ -75,26 +120,26 @@ def weights_of(
         yield "raw", _fetched(job.weights, num_classes)
         return
     source = Path(job.weights)
+    if source.is_file() and _sha256(source) != cell.weights:
+        raise CheckpointError(
+            "The weights changed while the suite was running.", where=str(source), fix="Run it again."
+        )
     files = {"ema": source / AVERAGE, "raw": source / WEIGHTS} if source.is_dir() else {"raw": source}
     for kind, file in files.items():
         if kind == "raw" or file.exists():
-            yield "ema" if kind == "ema" else "raw", _built(cell, file, num_classes)
+            yield "ema" if kind == "ema" else "raw", _built(cell, file, num_classes, on_note)
 
 
-def _built(cell: EvaluateCell, file: Path, num_classes: int) -> nn.Module:
+def _built(
+    cell: EvaluateCell,
+    file: Path,
+    num_classes: int,
+    on_note: Callable[[str], object] = lambda note: None,  # noqa: ARG005
+) -> nn.Module:
+    state = read_weights(file)
     model = builder(cell, num_classes=num_classes, seed=0)()
-    try:
-        # Nothing but tensors is read: a pickle that would run code is refused.
-        model.load_state_dict(load_state_dict(str(file), use_ema=False, weights_only=True))
-    except FileNotFoundError as error:
-        fix = "Train the cell again: delete its record.json and run the suite."
-        raise CheckpointError("The weights are not there.", where=str(file), fix=fix) from error
-    except UNUSABLE as error:
-        raise CheckpointError(
-            f"These are no weights of {cell.arm} {cell.pair['name']} with {num_classes} classes: "
-            f"{reason(error)}.",
-            where=str(file),
-        ) from error
+    of = f"{cell.arm} {cell.pair['name']} with {num_classes} classes"
+    fit_weights(model, state, where=str(file), of=of, on_note=on_note)
     return model
 
 
@@ -109,6 +154,7 @@ def _fetched(name: str, num_classes: int) -> nn.Module:
     has = int(getattr(model, "num_classes", 0))
     if has != num_classes:
         raise ModelError(f"{name} tells {has} classes apart, but the data have {num_classes}.")
+    require_finite(model.state_dict(), where=name)
     return model
 
 
@@ -120,17 +166,22 @@ def _exists(name: str) -> bool:
 
 
 def _of_file(path: Path, model: str | None) -> NamedWeights:
-    try:
-        identity = hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise CheckpointError(f"The weights cannot be read: {reason}.", where=str(path)) from error
+    identity = _sha256(path)
     if model is not None:
         pair, arm = find_model(model)
         row, parts, seed = pair.as_dict(), parts_of(pair, arm), None
     else:
         row, arm, parts, seed = _beside(path)
     return NamedWeights(pair=row, arm=arm, parts=parts, seed=seed, identity=identity, preparation={})
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise CheckpointError(f"The weights cannot be read: {why}.", where=str(path)) from error
 
 
 def _beside(path: Path) -> tuple[dict[str, Any], str, tuple[str, ...], int | None]:

@@ -1,5 +1,6 @@
 """The commands: each one parses its arguments and makes one call."""
 
+import multiprocessing
 import os
 import signal
 import sys
@@ -9,6 +10,7 @@ from typing import NoReturn
 import typer
 
 from swatbench.cli import catalogue, machine, results, suites
+from swatbench.cli.arguments import say
 from swatbench.cli.compare import compare
 from swatbench.cli.profile import profile
 from swatbench.cli.trace import trace
@@ -44,20 +46,17 @@ for command in (
 
 def main() -> None:
     """Run the command line; a user's mistake ends with one message and its exit code."""
-    signal.signal(signal.SIGTERM, _on_sigterm)
-    # Or the profiler's library writes to standard error that there is no card; read when torch is loaded.
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal without × or → must not end the program
+    _prepare()
     try:
         app()
     except SwatbenchError as error:
         _fail(error)
+    except KeyboardInterrupt:
+        _stop(INTERRUPTED)
     except SystemExit as end:
-        # Typer turns Ctrl-C into this exit code.
-        if end.code == INTERRUPTED:
-            _stop(INTERRUPTED)
+        # Typer turns Ctrl-C into the first of these exit codes, wherever it is the one that notices.
+        if end.code in (INTERRUPTED, TERMINATED):
+            _stop(end.code)
         if isinstance(end.__context__, BrokenPipeError):
             sys.exit(PIPE_CLOSED)
         raise
@@ -67,19 +66,34 @@ def main() -> None:
         _fail(StoreError(f"The output cannot be written: {error.strerror}.", fix="Free or choose a place."))
 
 
+def _prepare() -> None:
+    signal.signal(signal.SIGTERM, _on_sigterm)
+    if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:  # set by `python -m swatbench` while it loads
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Or the profiler's library writes to standard error that there is no card; read when torch is loaded.
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without × or → must not end the program
+
+
 def _fail(error: SwatbenchError) -> NoReturn:
     # Where one process of several fails, the others are asked to stop: one message is enough.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    typer.echo(f"error: {error}", err=True)
+    say(f"error: {error}", err=True)
     sys.exit(error.exit_code)
 
 
 def _stop(exit_code: int) -> NoReturn:
+    for request in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(request, signal.SIG_IGN)  # all that is left is to say so
+    for child in multiprocessing.active_children():
+        child.kill()  # as those that draw a report, whose work this program's end would wait for
     from swatbench.world import world_of
 
     kept = " Finished cells are kept; the same command goes on from here." if _keeps(sys.argv) else ""
     if world_of().first:
-        typer.echo(f"Stopped.{kept}", err=True)
+        say(f"Stopped.{kept}", err=True)
     sys.exit(exit_code)
 
 
@@ -92,4 +106,5 @@ def _keeps(arguments: list[str]) -> bool:
 def _on_sigterm(*_: object) -> NoReturn:
     # Whoever ends a whole group of processes, as timeout does, may send it twice.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    _stop(TERMINATED)
+    # Told where the program ends: here it may be in the middle of a line, and its processes still run.
+    sys.exit(TERMINATED)

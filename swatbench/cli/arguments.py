@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from swatbench.visible import cut, visible, visible_json, visible_lines
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from swatbench.store.record import Record
+    from swatbench.watcher import Ended
 
 SuiteNamed = Annotated[str, typer.Argument(help="A suite's name or file.", show_default=False)]
 Results = Annotated[Path, typer.Option(help="Folder of all results.")]
@@ -33,18 +36,23 @@ def name_of(suite: str) -> str:
     return load_suite(Path(suite)).name
 
 
+def say(text: str, *, err: bool = False) -> None:
+    """Print lines for a person; whatever names and messages hold, nothing in them commands the terminal."""
+    typer.echo(visible_lines(text), err=err)
+
+
 def print_json(value: Any) -> None:
     """Print a value as the one JSON object of a command."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    typer.echo(visible_json(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)))
 
 
-def tell_failures(failed: "Sequence[Record]") -> None:
+def tell_failures(failed: "Sequence[Record | Ended]") -> None:
     """Say on standard error which cells failed, and why."""
     for record in failed:
         assert record.failure is not None
-        typer.echo(f"failed: {record.cell_id}: {record.failure.message}", err=True)
+        say(f"failed: {visible(record.cell_id)}: {cut(visible(record.failure.message))}", err=True)
 
 
 def stage_teller(*, quiet: bool) -> Callable[[str], None]:
     """What says on standard error what begins."""
-    return lambda stage: None if quiet else typer.echo(stage, err=True)
+    return lambda stage: None if quiet else say(stage, err=True)

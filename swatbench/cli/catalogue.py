@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from swatbench.cli.arguments import Json, print_json
+from swatbench.cli.arguments import Json, print_json, say
 
 
 def models(
@@ -22,4 +22,4 @@ def models(
     else:
         print_table(listing.pair_rows(), listing.PAIR_COLUMNS)
         print_table(listing.arm_rows(), listing.ARM_COLUMNS)
-        typer.echo(listing.LEGEND)
+        say(listing.LEGEND)

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from swatbench.cli.arguments import Json, print_json
-from swatbench.cli.results import plain
+from swatbench.cli.arguments import Json, print_json, say
+from swatbench.visible import visible
 
 if TYPE_CHECKING:
     from swatbench.report.between import Between
@@ -36,7 +36,7 @@ def compare(
         return
     _tell(found)
     if page is not None:
-        typer.echo(f"Comparison: {page}")
+        say(f"Comparison: {page}")
 
 
 def _tell(found: "Between") -> None:
@@ -45,9 +45,11 @@ def _tell(found: "Between") -> None:
     from swatbench.report.between_words import between_sentences
 
     for said in between_sentences(found):
-        typer.echo(plain(said))
+        say(visible(said))
     for table in between_tables(found):
         if len(table.frame):
-            typer.echo(f"\n{table.title}. {table.note}")
-            rows = [[plain(view.text) for view in row] for row in table.views()]
-            print_table(rows, [column.title for column in table.columns])
+            say(f"\n{table.title}. {table.note}")
+            print_table(
+                [[view.text for view in row] for row in table.views()],
+                [column.title for column in table.columns],
+            )

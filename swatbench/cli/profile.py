@@ -4,9 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from pydantic import ByteSize, TypeAdapter, ValidationError
 
-from swatbench.cli.arguments import Device, Json, Precision, Reports, Results, print_json, tell_failures
+from swatbench.cli.arguments import Device, Json, Precision, Reports, Results, print_json, say, tell_failures
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from swatbench.spec.suite import ProfileSuite
     from swatbench.store.files import Stored
     from swatbench.store.record import Record
+    from swatbench.watcher import Ended
 
 WITH_SUITE = frozenset({"suite", "results", "reports", "trace", "as_json", "quiet"})
 """Options that go with a suite, whose file says all else."""
@@ -150,6 +150,8 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def _bytes(text: str) -> int:
+    from pydantic import ByteSize, TypeAdapter, ValidationError
+
     try:
         return int(TypeAdapter(ByteSize).validate_python(text))
     except ValidationError:
@@ -160,6 +162,8 @@ def _bytes(text: str) -> int:
 
 def _request(**asked: Any) -> "ProfileRequest":
     """The request, once its values fit; the first that does not is told by the name of its option."""
+    from pydantic import ValidationError
+
     from swatbench.spec.request import ProfileRequest, check_name
 
     try:
@@ -181,7 +185,7 @@ def _profile_models(
     from swatbench.console import watching
 
     if not (quiet or as_json):
-        typer.echo("looking at the models", err=True)
+        say("looking at the models", err=True)
     with watching(quiet=quiet or as_json) as watch:
         stored = runs.profile_models(request, results=results, watch=watch, trace=trace)
     finished = [one for one in stored if one.record.status == "finished"]
@@ -203,7 +207,7 @@ def _profile_suite(
     if outcome is None:  # Of several processes, the first one tells.
         return
     if trace is not None and outcome.skipped and not quiet:
-        typer.echo(f"{outcome.skipped} cells were measured before, and leave no trace.", err=True)
+        say(f"{outcome.skipped} cells were measured before, and leave no trace.", err=True)
     page = render(results, reports, suite.name)
     measured = _measured(results, suite.name, outcome.folder)
     _tell(measured, outcome.failed, page, quiet=quiet, as_json=as_json)
@@ -234,7 +238,7 @@ def _measured(results: Path, suite: str, folder: Path) -> "list[Stored]":
 
 def _tell(
     finished: "Sequence[Stored]",
-    failed: "Sequence[Record]",
+    failed: "Sequence[Record | Ended]",
     page: Path | None = None,
     *,
     quiet: bool,
@@ -250,10 +254,10 @@ def _tell(
         from swatbench.console import print_table
 
         for table in profile_tables(finished):
-            typer.echo(table.title)
+            say(table.title)
             print_table(table.rows, table.columns)
         if page is not None:
-            typer.echo(f"Report: {page}")
+            say(f"Report: {page}")
     tell_failures(failed)
     if failed:
         raise typer.Exit(1)

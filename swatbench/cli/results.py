@@ -1,21 +1,18 @@
 """The commands that read results: `report` writes pages from them, `status` says how far they are."""
 
 import gc
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from swatbench.cli.arguments import Json, Reports, Results, SuiteNamed, name_of, print_json
+from swatbench.cli.arguments import Json, Reports, Results, SuiteNamed, name_of, print_json, say
+from swatbench.visible import visible
 
 if TYPE_CHECKING:
     from swatbench.report.gates import Gate, Judgement
     from swatbench.report.page import Gathered
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
-"""What would move the cursor or colour a terminal, which names and messages of records must not."""
 
 Gates = Annotated[
     list[str] | None,
@@ -57,14 +54,9 @@ def report(
     if as_json:
         print_json({"report": str(page), "gates": [*map(judgement_json, judged)], "passed": kept})
     else:
-        typer.echo("\n".join([f"Report: {page}", *(plain(line(item)) for item in judged)]))
+        say("\n".join([f"Report: {page}", *(visible(line(item)) for item in judged)]))
     if not kept:
         _fail(judged)
-
-
-def plain(text: str) -> str:
-    """Text from records on one line of a terminal."""
-    return _CONTROL.sub(" ", text)
 
 
 def _judged(gates: "Sequence[Gate]", gathered: "Gathered") -> "tuple[Judgement, ...]":
@@ -103,6 +95,6 @@ def status(suite: SuiteNamed, results: Results = Path("results"), as_json: Json 
         print_json({"suite": name, "machines": [machine.as_dict() for machine in found]})
         return
     for machine in found:
-        typer.echo(f"{machine.table()}\n{machine.sentence()}\n")
+        say(f"{machine.table()}\n{machine.sentence()}\n")
     if not found:
-        typer.echo("No run of this suite has begun.")
+        say("No run of this suite has begun.")

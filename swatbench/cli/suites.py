@@ -5,12 +5,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from swatbench.cli.arguments import Json, Reports, Results, print_json, tell_failures
+from swatbench.cli.arguments import Json, Reports, Results, print_json, say, tell_failures
 
 if TYPE_CHECKING:
     from swatbench.spec.plan import Planned
     from swatbench.spec.suite import ProfileSuite, Suite
     from swatbench.watcher import Outcome
+
+MOST_LISTED = 200
+"""Cells that `check` prints a line about."""
 
 
 def run(
@@ -105,11 +108,13 @@ def _tell(outcome: "Outcome", page: Path, *, quiet: bool, as_json: bool) -> None
                 "finished": [record.cell_id for record in outcome.finished],
                 "skipped": outcome.skipped,
                 "failed": [record.cell_id for record in outcome.failed],
+                "others": [record.cell_id for record in outcome.others],
             }
         )
     elif not quiet:
         counts = f"{len(outcome.finished)} finished, {outcome.skipped} skipped, {len(outcome.failed)} failed"
-        typer.echo(f"{counts}.\nReport: {page}")
+        others = f"; {len(outcome.others)} finished by other runs meanwhile" if outcome.others else ""
+        say(f"{counts}{others}.\nReport: {page}")
     tell_failures(outcome.failed)
 
 
@@ -129,10 +134,12 @@ def _tell_plan(path: Path, suite: "Suite | ProfileSuite", rows: "tuple[Planned, 
                     whole(r.images_seen),
                     *map(quantity, (r.forward_macs, r.training_macs)),
                 )
-                for r in rows
+                for r in rows[:MOST_LISTED]
             ],
             ("pair", "arm", "seed", "images seen", "MACs of an image", "MACs of training, about"),
         )
+    if len(rows) > MOST_LISTED:
+        say(f"These are the first {MOST_LISTED} of {whole(len(rows))}; --json lists all.")
     known = [row.training_macs for row in rows if row.training_macs is not None]
     about = f", about {quantity(sum(known))} MACs in all" if len(known) == len(rows) else ""
     parts = [f"{count(len(rows), 'cell')} to train{about}"] if rows else []
@@ -147,7 +154,7 @@ def _tell_plan(path: Path, suite: "Suite | ProfileSuite", rows: "tuple[Planned, 
         )
     if costs:
         parts.append(f"{count(len(costs), 'cell')} to measure cost in")
-    typer.echo(f"{path}: valid; {', and '.join(parts)}.")
+    say(f"{path}: valid; {', and '.join(parts)}.")
     if suite.promise is not None:
         took = span(suite.promise.wall_time_s)
-        typer.echo(f"Expected: {took} on {suite.promise.hardware}.")
+        say(f"Expected: {took} on {suite.promise.hardware}.")

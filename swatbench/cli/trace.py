@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from swatbench.cli.arguments import say
 from swatbench.errors import MachineError, StoreError
 
 
@@ -44,14 +45,14 @@ def _nothing(folder: Path) -> StoreError:
 
 def _tell(perfetto: tuple[Path, ...], tensorboard: tuple[Path, ...], command: tuple[str, ...]) -> None:
     if perfetto:
-        typer.echo("For https://ui.perfetto.dev (Open trace file; the file stays on this machine):")
+        say("For https://ui.perfetto.dev (Open trace file; the file stays on this machine):")
         for path in perfetto:
-            typer.echo(f"  {path}")
+            say(f"  {path}")
     if tensorboard:
-        typer.echo("For TensorBoard (PYTORCH_PROFILER; its view Diff compares two runs):")
+        say("For TensorBoard (PYTORCH_PROFILER; its view Diff compares two runs):")
         for path in tensorboard:
-            typer.echo(f"  {path}")
-        typer.echo(f"  {shlex.join(command)}")
+            say(f"  {path}")
+        say(f"  {shlex.join(command)}")
 
 
 def _serve(command: tuple[str, ...], port: int) -> None:
@@ -62,7 +63,7 @@ def _serve(command: tuple[str, ...], port: int) -> None:
                 f"TensorBoard shows traces by its plugin, and {package} is not installed.",
                 fix=f"Install it (`pip install {package}`), or open the file for Perfetto.",
             )
-    typer.echo(f"http://127.0.0.1:{port}/#pytorch_profiler  (Ctrl-C ends it)")
+    say(f"http://127.0.0.1:{port}/#pytorch_profiler  (Ctrl-C ends it)")
     try:
         ended = subprocess.run(command, check=False).returncode  # noqa: S603  our own command
     except KeyboardInterrupt:

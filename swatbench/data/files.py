@@ -4,8 +4,6 @@ timm's readers list and open them; what timm would pass over with a warning is r
 """
 
 import hashlib
-import struct
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,19 +14,14 @@ import torch
 from PIL import Image
 from timm.data.readers.reader import Reader
 
+from swatbench.data.decode import UNREADABLE, notes_of, opened, to_rgb
 from swatbench.errors import DataError
 
-UNREADABLE = (
-    OSError,
-    ValueError,
-    SyntaxError,
-    EOFError,
-    IndexError,
-    struct.error,
-    zlib.error,
-    Image.DecompressionBombError,
+REMEDY = (
+    "Get this file again, or convert it: an image is neither left out nor replaced by another. "
+    "`swatbench doctor --images SUITE` names all such files."
 )
-"""What Pillow raises on bytes that are no image, or only a part of one."""
+"""What to do about an image that cannot be decoded."""
 
 
 class Opener(Protocol):
@@ -159,7 +152,13 @@ class Pictures(torch.utils.data.Dataset):
 
     def __getitem__(self, index: int) -> tuple[Image.Image, int]:
         with self._opened(index) as (picture, label):
-            return picture.convert("RGB"), int(label)
+            return to_rgb(picture), int(label)
+
+    def examine(self, index: int) -> tuple[str, ...]:
+        """Decode an image, and say what of it its owner may not expect (see `decode.notes_of`)."""
+        with self._opened(index) as (picture, _):
+            to_rgb(picture)
+            return notes_of(picture)
 
     def size(self, index: int) -> tuple[int, int]:
         """Height and width of an image in pixels, from the header of its file alone."""
@@ -170,14 +169,23 @@ class Pictures(torch.utils.data.Dataset):
     def _opened(self, index: int) -> Iterator[tuple[Image.Image, int]]:
         try:
             file, label = self.reader[index]
-            with file, Image.open(file) as picture:
+            with file, opened(file) as picture:
                 yield picture, label
         except UNREADABLE as error:
-            raise DataError(
-                f"Image {index} of {self._name} cannot be decoded ({error}).",
-                where=str(self.reader.filename(index, absolute=True)),
-                fix="Get this file again: an image is neither left out nor replaced by another.",
+            raise undecodable(
+                f"Image {index} of {self._name}", error, where=str(self.reader.filename(index, absolute=True))
             ) from error
+
+
+def undecodable(what: str, error: Exception | str, *, where: str | None) -> DataError:
+    """The error for an image or a mask that cannot be used.
+
+    Args:
+        what: Which of which split.
+        error: Why.
+        where: The file.
+    """
+    return DataError(f"{what} cannot be decoded ({error}).", where=where, fix=REMEDY)
 
 
 def digest_of(names: Iterable[str], sizes: Iterable[int], labels: Iterable[int]) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from timm.data import create_dataset
+from timm.data.dataset_factory import _search_split
 from timm.utils.misc import natural_key
 
 from swatbench.data.expected import Expected, listed
@@ -46,13 +47,13 @@ def _reader_of_split(root: Path, expected: Expected) -> Any:
         raise expected.refusal(
             "this is a file", where=str(root / expected.name), fix="Unpack it: one folder for each class."
         )
-    reader = _reader(root, expected, split=expected.name)
+    found = Path(_search_split(str(root), expected.name))
     # Where there is no folder of this name, nor val for validation, timm takes all that is under the root.
-    if Path(reader.root).resolve() == root.resolve():
+    if found.resolve() == root.resolve():
         there = listed(sorted(path.name for path in root.iterdir() if path.is_dir())) or "nothing"
         fix = "Correct data.root, or the name of the split."
         raise expected.refusal(f"it has no folder there (found: {there})", where=str(root), fix=fix)
-    return reader
+    return _reader(found, expected)
 
 
 def list_classes(root: Path, expected: Expected, *, number: Numbering) -> Listing:
@@ -69,7 +70,7 @@ def list_classes(root: Path, expected: Expected, *, number: Numbering) -> Listin
     with open_to_us(root, expected):
         if not root.is_dir():
             raise expected.refusal("the folder is missing", where=str(root), fix="Correct its root.")
-        return _listing(_reader(root, expected, search_split=False), expected, number=number)
+        return _listing(_reader(root, expected), expected, number=number)
 
 
 @contextmanager
@@ -83,23 +84,49 @@ def open_to_us(root: Path, expected: Expected) -> Iterator[None]:
         raise expected.refusal(why, where=str(error.filename or root), fix=fix) from error
 
 
-def _reader(root: Path, expected: Expected, **options: Any) -> Any:
+def walk(root: Path, expected: Expected) -> Iterator[tuple[Path, list[str]]]:
+    """Every folder under a root with the names of its files; symbolic links are followed, each folder once.
+
+    Args:
+        root: The folder.
+        expected: What there must be, for errors.
+
+    Raises:
+        DataError: A folder is there twice, by a link: in a loop of links a walk would have no end.
+        OSError: A folder cannot be listed.
+    """
+    seen: dict[tuple[int, int], str] = {}
+    for place, folders, names in os.walk(root, onerror=_raise, followlinks=True):
+        folders.sort()
+        about = Path(place).stat()
+        known = seen.setdefault((about.st_dev, about.st_ino), place)
+        if known != place and about.st_ino:
+            raise expected.refusal(
+                f"a symbolic link leads to {known} once more", where=place, fix="Remove the link."
+            )
+        yield Path(place), sorted(names)
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def _reader(root: Path, expected: Expected) -> Any:
+    """A reader of timm's for a folder, in which we have found no loop and nothing that is closed to us.
+
+    timm would walk through the one without end, and pass over the other in silence.
+    """
+    for _ in walk(root, expected):
+        pass
     try:
-        return create_dataset("", root=str(root), **options).reader  # pyright: ignore[reportAttributeAccessIssue]
+        dataset: Any = create_dataset("", root=str(root), search_split=False)
     except RuntimeError as error:
-        _list_all(root)
         raise expected.refusal("0 images are there", where=str(root), fix=READ) from error
-
-
-def _list_all(root: Path) -> None:
-    """Raise what keeps us from listing a folder and those in it, which timm passes over in silence."""
-    for path in (root, *filter(Path.is_dir, root.iterdir())):
-        os.scandir(path).close()
+    return dataset.reader
 
 
 def _listing(reader: Any, expected: Expected, *, number: Numbering | None = None) -> Listing:
     root = Path(reader.root)
-    _list_all(root)
     paths = [path for path, _ in reader.samples]
     sizes = file_sizes(paths)
     names = [path[len(reader.root) :].lstrip("/") for path in paths]
@@ -141,7 +168,11 @@ def _size(path: Path) -> int:
 
 
 def _classes(numbers: Mapping[str, int], expected: Expected, root: Path) -> tuple[str, ...]:
-    """Names in the order of their numbers, if timm can tell them apart."""
+    """Names in the order of their numbers, if a record can hold them and timm can tell them apart."""
+    foreign = [name for name in sorted(numbers) if not _in_utf_8(name)]
+    if foreign:
+        why = f"the folder of the class {foreign[0]!r} is not named in UTF-8"
+        raise expected.refusal(why, where=str(root), fix="Rename it.")
     alike = defaultdict(list)
     for name in sorted(numbers):
         alike[tuple(natural_key(name))].append(name)
@@ -151,3 +182,8 @@ def _classes(numbers: Mapping[str, int], expected: Expected, root: Path) -> tupl
         why = f"the classes {' and '.join(twins[0])} differ in case or in leading zeros alone"
         raise expected.refusal(why, where=str(root), fix="Rename one of the folders.")
     return tuple(sorted(numbers, key=lambda name: numbers[name]))
+
+
+def _in_utf_8(name: str) -> bool:
+    # Python keeps a name's other bytes as halves of surrogates, which no file of text can hold.
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)

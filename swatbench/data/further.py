@@ -16,6 +16,7 @@ from timm.data import ImageNetInfo, RealLabelsImagenet
 from swatbench.data.expected import Expected, listed
 from swatbench.data.files import FileDataset, ImageFiles
 from swatbench.data.folder import list_classes
+from swatbench.data.survey import sample
 from swatbench.errors import DataError, SuiteError
 from swatbench.spec.data import TestSet
 
@@ -40,13 +41,16 @@ class FurtherTest:
     real: tuple[tuple[int, ...], ...] | None
 
 
-def open_test_set(test: TestSet, dataset: FileDataset, *, real_json: Path | None = None) -> FurtherTest:
+def open_test_set(
+    test: TestSet, dataset: FileDataset, *, real_json: Path | None = None, sampled: bool = True
+) -> FurtherTest:
     """Open a further test and refuse it unless it is whole and fits the training classes.
 
     Args:
         test: What the suite asks for.
         dataset: What models are trained on.
         real_json: A list of lists of classes in place of the one in timm's package, for `real`.
+        sampled: Whether some images are decoded (see `sources.load_dataset`).
 
     Raises:
         DataError: Images or labels are missing, or their classes are none of the training classes.
@@ -65,6 +69,8 @@ def open_test_set(test: TestSet, dataset: FileDataset, *, real_json: Path | None
     if listing.files.images != test.images:
         why = f"{listing.files.images} images are there{listing.hint}"
         raise expected.refusal(why, where=listing.where, fix="Complete the data, or correct the count.")
+    if sampled:
+        sample(listing.files)
     allowed = np.unique(listing.labels) if test.among_its_classes else None
     return FurtherTest(name=test.name, files=listing.files, allowed=allowed, real=None)
 

@@ -6,7 +6,6 @@
 Source of the layout: B. Zhou et al., "Scene parsing through ADE20K dataset", CVPR 2017.
 """
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,11 +15,13 @@ from typing import Final, Literal
 import numpy as np
 from PIL import Image
 
+from swatbench.data.decode import INDEXED, MASK_FORMATS, UNREADABLE, notes_of, opened, to_indices, to_rgb
 from swatbench.data.expected import Expected, listed
-from swatbench.data.files import UNREADABLE, digest_of
-from swatbench.data.folder import file_sizes, open_to_us
+from swatbench.data.files import digest_of, undecodable
+from swatbench.data.folder import file_sizes, open_to_us, walk
 from swatbench.data.mask_names import read_names
 from swatbench.data.masks import MaskDataset, MaskedImages, MaskSplit, Numbering, Pair
+from swatbench.data.survey import sample
 from swatbench.errors import DataError
 from swatbench.spec.data import Data
 
@@ -30,10 +31,6 @@ IMAGE_ENDS: Final = (".jpg", ".jpeg", ".png")
 """How names of images end, in any case."""
 MASK_ENDS: Final = (".png",)
 """How names of masks end, likewise."""
-SAMPLED: Final = 16
-"""Images of a split that are read with their masks before anything is trained."""
-_INDEXED: Final = ("1", "L", "P", "I", "I;16")
-"""Pillow's modes of images whose pixels are whole numbers; newer ones have I;16 where older ones have I."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,13 +52,14 @@ ADE20K: Final = Layout(train="training", test="validation", unlabelled="zero")
 """ADE20K as released for scene parsing."""
 
 
-def open_mask_folders(data: Data, root: Path, layout: Layout) -> MaskDataset:
-    """List both splits and refuse them unless they are whole; read some images of each.
+def open_mask_folders(data: Data, root: Path, layout: Layout, *, sampled: bool = True) -> MaskDataset:
+    """List both splits and refuse them unless they are whole.
 
     Args:
         data: What the suite asks for.
         root: Folder of the two folders.
         layout: Names of the splits and numbering of the masks.
+        sampled: Whether some images of each are read, too.
 
     Raises:
         DataError: Something is missing, too much, empty or not what it should be.
@@ -78,6 +76,8 @@ def open_mask_folders(data: Data, root: Path, layout: Layout) -> MaskDataset:
             where=str(root),
             fix="Test on other images.",
         )
+    for split in (train, test) if sampled else ():
+        sample(split)
     return MaskDataset(
         name=data.source,
         train=train,
@@ -90,7 +90,7 @@ def open_mask_folders(data: Data, root: Path, layout: Layout) -> MaskDataset:
 
 
 def list_split(root: Path, expected: Expected, numbering: Numbering) -> MaskSplit:
-    """List one split, hold it against what there must be, and read some of its images.
+    """List one split and hold it against what there must be.
 
     Args:
         root: Folder of the two folders.
@@ -98,8 +98,8 @@ def list_split(root: Path, expected: Expected, numbering: Numbering) -> MaskSpli
         numbering: What the indices in the masks mean.
 
     Raises:
-        DataError: The split is missing, closed or empty, its images and masks do not go together, files are
-            empty, or one of those that were read is not what it should be.
+        DataError: The split is missing, closed or empty, its images and masks do not go together, or files
+            are empty.
     """
     with open_to_us(root, expected):
         images, masks = (
@@ -116,8 +116,6 @@ def list_split(root: Path, expected: Expected, numbering: Numbering) -> MaskSpli
     paths = [(images[key], masks[key]) for key in keys]
     sizes = _sizes_of(paths, root, expected)
     pairs = MaskFiles(paths, split=expected.name, numbering=numbering)
-    for index in np.unique(np.linspace(0, len(pairs) - 1, SAMPLED).astype(int)).tolist():
-        pairs[index]
     names = [image.relative_to(root).as_posix() for image, _ in paths]
     digest = digest_of(names, [image for image, _ in sizes], [mask for _, mask in sizes])
     return MaskSplit(name=expected.name, images=len(paths), digest=digest, pairs=pairs)
@@ -146,15 +144,11 @@ class MaskFiles(MaskedImages):
             DataError: One of the two cannot be decoded, the mask's mode is wrong or an index in it means
                 nothing, or they are of unequal size.
         """
-        image_path, mask_path = self._paths[index]
-        with _decoding(image_path, f"Image {index} of {self._split}"), Image.open(image_path) as opened:
-            image = opened.convert("RGB")
-        what = f"The mask of image {index} of {self._split}"
-        with _decoding(mask_path, what), Image.open(mask_path) as opened:
-            mode, indices = opened.mode, np.array(opened)
-        labels = self._labels(index, mode, indices)
+        with self._opened(index) as picture:
+            image = to_rgb(picture)
+        labels = self._labels(index)
         if labels.shape != (image.height, image.width):
-            h, w = labels.shape
+            (h, w), (image_path, mask_path) = labels.shape, self._paths[index]
             raise DataError(
                 f"Image {index} of {self._split} is {image.height} × {image.width}, and its mask {h} × {w}.",
                 where=str(mask_path),
@@ -162,9 +156,25 @@ class MaskFiles(MaskedImages):
             )
         return image, labels
 
-    def _labels(self, index: int, mode: str, indices: np.ndarray) -> np.ndarray:
-        what, where = f"The mask of image {index} of {self._split}", str(self._paths[index][1])
-        if mode not in _INDEXED:
+    def examine(self, index: int) -> tuple[str, ...]:
+        """Decode an image and its mask, and say what of it its owner may not expect."""
+        self[index]
+        with self._opened(index) as picture:
+            return notes_of(picture)
+
+    @contextmanager
+    def _opened(self, index: int) -> Iterator[Image.Image]:
+        path = self._paths[index][0]
+        with _decoding(path, f"Image {index} of {self._split}"), opened(path) as picture:
+            yield picture
+
+    def _labels(self, index: int) -> np.ndarray:
+        what, path = f"The mask of image {index} of {self._split}", self._paths[index][1]
+        where = str(path)
+        with _decoding(path, what), opened(path, formats=MASK_FORMATS) as picture:
+            mode = picture.mode
+            indices = to_indices(picture) if mode in INDEXED else None
+        if indices is None:
             raise DataError(
                 f"{what} is of mode {mode}, and so holds colours where indices of classes should be.",
                 where=where,
@@ -187,19 +197,14 @@ def _files(root: Path, kind: str, ends: tuple[str, ...], expected: Expected) -> 
     if not folder.is_dir():
         raise _missing(root, kind, expected)
     found: dict[str, Path] = {}
-    for place, folders, names in os.walk(folder, onerror=_raise, followlinks=True):
-        folders.sort()
-        for path in (Path(place, name) for name in sorted(names) if name.lower().endswith(ends)):
+    for place, names in walk(folder, expected):
+        for path in (place / name for name in names if name.lower().endswith(ends)):
             key = path.relative_to(folder).with_suffix("").as_posix()
             if key in found:
                 why = f"{found[key].name} and {path.name} would have the same mask"
                 raise expected.refusal(why, where=str(path.parent), fix="Rename or remove one of them.")
             found[key] = path
     return found
-
-
-def _raise(error: OSError) -> None:
-    raise error
 
 
 def _missing(root: Path, kind: str, expected: Expected) -> DataError:
@@ -243,8 +248,4 @@ def _decoding(path: Path, what: str) -> Iterator[None]:
     try:
         yield
     except UNREADABLE as error:
-        raise DataError(
-            f"{what} cannot be decoded ({error}).",
-            where=str(path),
-            fix="Get this file again: an image is neither left out nor replaced by another.",
-        ) from error
+        raise undecodable(what, error, where=str(path)) from error

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from swatbench.data.files import UNREADABLE
+from swatbench.data.decode import UNREADABLE
 from swatbench.errors import DataError
 
 OWN = "classes.txt"

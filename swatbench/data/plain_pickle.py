@@ -64,11 +64,18 @@ def load_plain(content: bytes) -> object:
         raise ValueError(str(error) or type(error).__name__) from error
 
 
-def _encode(text: str, encoding: str) -> bytes:
-    """Stand in for codecs.encode, which Python 3 names in old protocols to hold bytes."""
-    if encoding != "latin1":
-        raise UnpicklingError(f"the encoding {encoding!r} is not expected")
-    return text.encode("latin1")
+class _Encode:
+    """Stands in for codecs.encode, which Python 3 names in old protocols to hold bytes.
+
+    An object without attributes, since a pickle may set those of whatever it names.
+    """
+
+    __slots__ = ()
+
+    def __call__(self, text: str, encoding: str) -> bytes:
+        if encoding != "latin1":
+            raise UnpicklingError(f"the encoding {encoding!r} is not expected")
+        return text.encode("latin1")
 
 
 _STAND_INS: Mapping[str, Callable[..., Any]] = MappingProxyType(
@@ -77,7 +84,7 @@ _STAND_INS: Mapping[str, Callable[..., Any]] = MappingProxyType(
         "numpy._core.multiarray._reconstruct": PlainArray,
         "numpy.ndarray": PlainArray,
         "numpy.dtype": PlainType,
-        "_codecs.encode": _encode,
+        "_codecs.encode": _Encode(),
     }
 )
 

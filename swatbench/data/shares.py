@@ -1,17 +1,19 @@
 """One worker's share of tar shards, read from end to end by timm's reader."""
 
+import io
 import tarfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
 
-from swatbench.data.files import UNREADABLE, ImageFiles
-from swatbench.errors import DataError
+from swatbench.data.decode import UNREADABLE, opened, to_rgb
+from swatbench.data.files import ImageFiles, undecodable
+from swatbench.data.tars import IMAGE_SUFFIXES
 
 Sample = dict[str, Any]
 """What webdataset reads of an image: its name, its shard, and its members."""
-_DAMAGE: Final = (*UNREADABLE, LookupError, tarfile.TarError)
+_DAMAGE: Final = (*UNREADABLE, tarfile.TarError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,10 +81,7 @@ def read_share(
         yield from reader
     except _DAMAGE as error:
         why = error.args[0] if error.args else type(error).__name__  # webdataset adds files to args
-        raise DataError(
-            f"Image {last() or 'after image 0'} of {files.name} cannot be decoded ({why}).",
-            fix="Get this shard again: an image is neither left out nor replaced by another.",
-        ) from error
+        raise undecodable(f"Image {last() or 'after image 0'} of {files.name}", why, where=None) from error
 
 
 def _watch(stages: list[Any], share: Share) -> Callable[[], str]:
@@ -90,7 +89,7 @@ def _watch(stages: list[Any], share: Share) -> Callable[[], str]:
     reading, decoding = (place for place, stage in enumerate(stages) if "handler" in getattr(stage, "kw", {}))
     stages[reading] = _read_shards
     stages[decoding].kw["handler"] = _raise
-    stages[decoding].args = (_later(stages[decoding].args[0], share.passed),)
+    stages[decoding].args = (_later(_decoded, share.passed),)
     seen = [""]
 
     def note(samples: Iterator[Sample]) -> Iterator[Sample]:
@@ -101,6 +100,13 @@ def _watch(stages: list[Any], share: Share) -> Callable[[], str]:
 
     stages.insert(decoding, note)
     return lambda: seen[0]
+
+
+def _decoded(sample: Sample) -> Sample:
+    """An image and its label, as timm's own stage gives them; but decoded as all others are here."""
+    content = next(sample[suffix] for suffix in IMAGE_SUFFIXES if suffix in sample)
+    with opened(io.BytesIO(content)) as picture:
+        return {"jpg": to_rgb(picture), "target": int(sample["cls"]), "json": None}
 
 
 def _later(decode: Callable[[Sample], Sample], passed: int) -> Callable[[Sample], Sample]:

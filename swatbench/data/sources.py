@@ -14,15 +14,17 @@ from swatbench.data.files import FileDataset, Listing
 from swatbench.data.images import Dataset
 from swatbench.data.mask_files import ADE20K, Layout, open_mask_folders
 from swatbench.data.masks import MaskDataset
+from swatbench.data.survey import sample
 from swatbench.errors import DataError
 from swatbench.spec.data import MASKS, Data
 
 
-def load_dataset(data: Data) -> Dataset | FileDataset | MaskDataset:
+def load_dataset(data: Data, *, sampled: bool = True) -> Dataset | FileDataset | MaskDataset:
     """Open a dataset and refuse it unless it is whole.
 
     Args:
         data: What the suite asks for.
+        sampled: Whether some images of every split are decoded, which refuses sets of a wrong kind at once.
 
     Returns:
         Images in memory, or, for a source that timm opens, images that are decoded on demand; for a source
@@ -32,10 +34,10 @@ def load_dataset(data: Data) -> Dataset | FileDataset | MaskDataset:
         DataError: Something is missing, incomplete or changed; nothing of it may be trained on.
     """
     if data.opened_by_timm:
-        return _open_by_timm(data)
-    if data.source == MASKS:
-        layout = Layout(train=data.train_split, test=data.test_split, unlabelled=data.unlabelled)
-        return open_mask_folders(data, _root(data), layout)
+        return _open_by_timm(data, sampled=sampled)
+    if data.source in LAYOUTS:
+        layout = LAYOUTS[data.source](data)
+        return open_mask_folders(data, _root(data), layout, sampled=sampled)
     return READERS[data.source](data)
 
 
@@ -63,10 +65,17 @@ READERS: Mapping[str, Callable[[Data], Dataset | MaskDataset]] = MappingProxyTyp
         "cifar10": _read_cifar10,
         "cifar100": lambda data: read_cifar100(_root(data)),
         "garment_canvases": lambda _: mask_canvases.open_canvases(),
-        "ade20k": lambda data: open_mask_folders(data, _root(data), ADE20K),
     }
 )
-"""Name of a source → what opens it."""
+"""Name of a source that is read into memory → what reads it."""
+
+LAYOUTS: Mapping[str, Callable[[Data], Layout]] = MappingProxyType(
+    {
+        "ade20k": lambda _: ADE20K,
+        MASKS: lambda data: Layout(train=data.train_split, test=data.test_split, unlabelled=data.unlabelled),
+    }
+)
+"""Name of a source of folders with masks → how it is laid out."""
 
 
 def _list_folder(data: Data, expected: Expected) -> Listing:
@@ -87,13 +96,15 @@ LISTERS: Mapping[str, Callable[[Data, Expected], Listing]] = MappingProxyType(
 """First word of a source that timm opens → what lists one of its splits."""
 
 
-def _open_by_timm(data: Data) -> FileDataset:
+def _open_by_timm(data: Data, *, sampled: bool) -> FileDataset:
     facts, lister = data.facts, LISTERS[data.source.partition("/")[0]]
     train, test = (
         _checked(data, Expected(name=name, images=images, num_classes=facts.num_classes), lister)
         for name, images in ((data.train_split, facts.train_images), (data.test_split, facts.test_images))
     )
     _require_that_they_fit(train, test)
+    for listing in (train, test) if sampled else ():
+        sample(listing.files)
     return FileDataset(
         name=data.source,
         train=keep_decoded(train.files, data.keep_decoded),

@@ -22,6 +22,8 @@ from swatbench.errors import DataError
 
 IMAGE_SUFFIXES = frozenset({"jpg", "png", "webp"})
 """Suffixes under which timm's reader looks for the image."""
+MOST_LABEL_BYTES = 1_000
+"""Most bytes of a label, which is a number."""
 AGAIN = "Get these shards again."
 
 
@@ -92,8 +94,9 @@ def _split_info(source: str, root: Path, expected: Expected) -> Any:
 
 
 def _open(source: str, root: Path, split: str, *, images: int, training: bool = False, **options: Any) -> Any:
+    # webdataset would run what follows `pipe:` at the beginning of a name.
     stream: Any = create_dataset(
-        source, root=str(root), split=split, is_training=training, num_samples=images, **options
+        source, root=str(root.absolute()), split=split, is_training=training, num_samples=images, **options
     )
     if not training:
         # Left alone, timm deals out the shards of a test among processes, and makes up what is uneven.
@@ -159,6 +162,8 @@ def _members(shard: Any) -> Iterator[tuple[str, str, int, bytes]]:
         key, suffix = base_plus_ext(member.name)
         if key is None or suffix is None or not member.isreg() or member.name.startswith("__"):
             continue
+        if member.issparse() or (suffix == "cls" and member.size > MOST_LABEL_BYTES):
+            raise DamagedShardError(f"{member.name} is sparse, or too large for a label")
         content = shard.extractfile(member).read() if suffix == "cls" else b""
         yield key, suffix.lower(), member.size, content
 

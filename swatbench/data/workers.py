@@ -14,9 +14,12 @@ from torch import Tensor
 
 from swatbench.data.erasing import Batch
 from swatbench.errors import DataError, MachineError, SwatbenchError
+from swatbench.processes import end_with_parent
 
 REQUESTS = (signal.SIGTERM, signal.SIGINT)
 """What a process is asked to stop by."""
+KILLED_WITHIN_S = 2.0
+"""Longest wait for the end of a worker that was killed, which a disk may hold up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,11 +66,13 @@ class Workers:
                 yield Batch(self._moved(pixels), self._moved(labels), boxes, self._moved(fillings))
 
     def _in_time(self, loader: Iterable[Any]) -> Iterator[Any]:
+        batches = iter(loader)
         try:
-            yield from loader
+            yield from batches
         except RuntimeError as error:
             if not str(error).startswith("DataLoader timed out"):
                 raise
+            _end_stuck(batches)
             raise DataError(
                 f"No batch came within {self.stall_s:g} s from {self.count} process(es) that decode images.",
                 fix="See whether the disk still answers; where it is only slow, raise execution.stall_s or "
@@ -76,6 +81,15 @@ class Workers:
 
     def _moved(self, values: Tensor) -> Tensor:
         return values.to(self.device, non_blocking=True)
+
+
+def _end_stuck(batches: Any) -> None:
+    """End workers, also those that hear nothing, for which the end of this process would wait for ever."""
+    # It asks them, waits, and no longer counts their death as one that a step has to be told of.
+    batches._shutdown_workers()  # noqa: SLF001
+    for worker in batches._workers:  # noqa: SLF001
+        worker.kill()
+        worker.join(KILLED_WITHIN_S)
 
 
 @contextmanager
@@ -101,14 +115,16 @@ def explaining_workers() -> Iterator[None]:
 
 
 def heed_the_parent(_: int = 0) -> None:
-    """Let a worker process be asked to stop by its parent alone.
+    """Let a worker process be asked to stop by its parent alone, and end with it.
 
     torchrun and batch systems ask all processes of a job at once. The parent then still needs batches for the
     step that it is in, and ends its workers itself.
     """
     if not hasattr(signal, "sigwaitinfo"):  # as on macOS, where workers are asked like any process
         return
+    # First of all: threads begin with the mask of the one that starts them.
     signal.pthread_sigmask(signal.SIG_BLOCK, REQUESTS)
+    end_with_parent()
     threading.Thread(target=_end_for_the_parent, daemon=True).start()
 
 

@@ -21,6 +21,7 @@ from swatbench.models.fold import fold_attention
 from swatbench.models.taps import Taps
 from swatbench.models.upernet import make_auxiliary, make_decoder, make_head, with_norm
 from swatbench.models.warm_start import warm_start
+from swatbench.models.weights import of_other_types, told
 from swatbench.spec.segmentation import ISOTROPIC, ONE_SIZE, Segmentation
 from swatbench.swat.mixing import Fused
 
@@ -169,7 +170,7 @@ def load_backbone(segmenter: Segmenter, state_dict: Mapping[str, Tensor]) -> tup
 
     Raises:
         CheckpointError: The weights lack a tensor of the backbone, hold one that it does not have, or have
-            one in another shape; the segmenter is left as it was.
+            one in another shape or type; the segmenter is left as it was.
         ModelError: A position embedding is of no square grid.
     """
     # Older files of Swin hold what follows from sizes alone.
@@ -179,6 +180,9 @@ def load_backbone(segmenter: Segmenter, state_dict: Mapping[str, Tensor]) -> tup
     foreign = [name for name in state_dict if name not in own and not name.startswith(CLASSIFIER)]
     if missing or foreign:
         raise _of_another_model(missing, foreign)
+    other = of_other_types(own, state_dict)
+    if other:
+        raise CheckpointError(f"Tensors of the weights have other types than the backbone's: {told(other)}.")
     wrong = [name for name in own if name != FITTED and own[name].shape != state_dict[name].shape]
     if wrong:
         raise _of_another_size(segmenter, wrong, own, state_dict)

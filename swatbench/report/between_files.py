@@ -12,6 +12,7 @@ from swatbench.report.between_words import between_sentences
 from swatbench.report.export import csv_text, escape_markdown, markdown_text
 from swatbench.report.tex import tex_text
 from swatbench.store.atomic import write_bytes_atomic
+from swatbench.store.refusal import refuse_links
 
 PAGE = "compare.md"
 
@@ -44,6 +45,7 @@ def write_between(found: Between, folder: Path) -> Path:
     Raises:
         StoreError: A file cannot be written.
     """
+    refuse_links(folder / "tables")
     for table in between_tables(found):
         write_bytes_atomic(folder / "tables" / f"{table.name}.csv", csv_text(table).encode())
         write_bytes_atomic(folder / "tables" / f"{table.name}.tex", tex_text(table).encode())

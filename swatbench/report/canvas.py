@@ -23,6 +23,7 @@ from matplotlib.font_manager import findfont, get_font
 from matplotlib.lines import Line2D
 
 from swatbench.report.palette import INK, MUTED, PAPER, RULE, SERIES, Shade, colours
+from swatbench.visible import visible, visible_lines
 
 __all__ = [
     "INK",
@@ -206,6 +207,7 @@ def short(name: str) -> str:
         >>> short("deit_ti"), short("a name that somebody gave to a pair")
         ('deit_ti', 'a name that somebody gave…')
     """
+    name = plain(name)
     return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1].rstrip()}…"
 
 
@@ -217,8 +219,7 @@ def plain(text: str) -> str:
         ('sky ?', 'Straße')
     """
     font = get_font(findfont(_STYLE["font.family"]))
-    known = (letter if font.get_char_index(ord(letter)) else "?" for letter in _CONTROL.sub(" ", text))
-    return "".join(known).replace("\n", " ")
+    return "".join(letter if font.get_char_index(ord(letter)) else "?" for letter in visible(text))
 
 
 def colour_key(shades: dict[str, Shade]) -> list[Line2D]:
@@ -253,7 +254,7 @@ def _svg(figure: Figure, title: str) -> str:
     FigureCanvasSVG(figure).print_svg(out, metadata={"Title": title, "Date": None, "Creator": None})
     # Trailing blanks come from the writer and trip diffs.
     text = "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
-    return _TIPPED.sub(_with_tip, text)
+    return visible_lines(_TIPPED.sub(_with_tip, text))
 
 
 def _with_tip(found: re.Match[str]) -> str:

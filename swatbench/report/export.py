@@ -1,15 +1,23 @@
-"""Tables → CSV and Markdown, with text made harmless for each."""
+"""Tables → CSV and Markdown, with text made harmless for each.
+
+In CSV numbers stay numbers, and a text is on one line. Where a spreadsheet would take it for a formula, which
+is at its beginning or after a semicolon, by which some part columns, an apostrophe goes before.
+"""
 
 import re
 from typing import Any
 
 from swatbench.report.table import CellView, Table, absent
+from swatbench.visible import visible
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""First characters by which a spreadsheet takes text for a formula."""
+_FORMULA = re.compile(r"(^\s*|;\s*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])")
+"""Where the next character, also one of full width, makes a formula of a text."""
 
-_MARKDOWN_SPECIAL = re.compile(r"([\\`*|\[\]])")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+_MARKDOWN_SPECIAL = re.compile(r"[\\`*|\[\]~$]|(?<![^\W_])_|_(?![^\W_])")
+_MARKDOWN_BLOCK = re.compile(r"^\s*(?:(?=#|[+-](?:\s|$)|--|=+\s*$)|\d{1,9}(?=[.)](?:\s|$)))")
+"""Where a line would begin a heading, a list or a rule."""
+_ADDRESS = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)", re.IGNORECASE)
+"""Where GitHub would make a link of what has none."""
 
 
 def csv_text(table: Table) -> str:
@@ -37,8 +45,9 @@ def escape_markdown(text: str) -> str:
         >>> escape_markdown("a|b <script>")
         'a\\|b &lt;script&gt;'
     """
-    plain = _CONTROL.sub(" ", text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return _MARKDOWN_SPECIAL.sub(r"\\\1", plain)
+    plain = visible(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    marked = _MARKDOWN_SPECIAL.sub(r"\\\g<0>", plain)
+    return _ADDRESS.sub(r"\\", _MARKDOWN_BLOCK.sub(r"\g<0>\\", marked))
 
 
 def _addresses(links: Any) -> str:
@@ -46,7 +55,7 @@ def _addresses(links: Any) -> str:
 
 
 def _csv_cell(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    return _FORMULA.sub(r"\1'", visible(value)) if isinstance(value, str) else value
 
 
 def _markdown_cell(view: CellView) -> str:

@@ -24,6 +24,7 @@ from swatbench.report.sentences import MAC, measured_in_words, tally
 from swatbench.report.writing import Report, write
 from swatbench.store.asked import Asked, read_asked
 from swatbench.store.files import Listing, Stored, read_suite
+from swatbench.store.refusal import refuse_links
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +83,7 @@ def render(results: Path, reports: Path, suite: str) -> Path:
 def write_report(gathered: Gathered, reports: Path) -> Path:
     """Write the report of what was gathered; see `render`."""
     found, folder = gathered.sections, reports / gathered.suite
+    refuse_links(folder, folder / "tables", folder / "figures")
     damaged = _damaged(gathered, folder)
 
     addresses: dict[Path, str] = {}
@@ -142,4 +144,5 @@ def _damaged(gathered: Gathered, folder: Path) -> list[tuple[str, str]]:
 
 def _relative(path: Path, folder: Path) -> str:
     # A report and its results may lie side by side, which Path.relative_to cannot express.
-    return quote(Path(os.path.relpath(path, folder)).as_posix())
+    # A folder's name need not be UTF-8, and its bytes are an address all the same.
+    return quote(Path(os.path.relpath(path, folder)).as_posix(), errors="surrogateescape")

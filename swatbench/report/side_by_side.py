@@ -10,6 +10,8 @@ from concurrent.futures.process import BrokenProcessPool
 from itertools import count
 from typing import Any, TypeVar
 
+from swatbench.processes import end_with_parent
+
 ResultT = TypeVar("ResultT")
 
 _LEAST = 8
@@ -51,12 +53,17 @@ def begun(makers: Sequence[Callable[[], ResultT]]) -> Callable[[], list[ResultT]
 
 def _finished(number: int, pool: ProcessPoolExecutor, coming: Sequence[Future[Any]]) -> list[Any]:
     try:
-        with pool:
-            return [future.result() for future in coming]
+        return [future.result() for future in coming]
     except BrokenProcessPool:
         # A process that was killed, for want of memory say, takes its work along; here it is done again.
         return [make() for make in _BEGUN[number]]
+    except BaseException:
+        # Or whoever asks the program to stop would wait for work that nobody wants any more.
+        for process in tuple(pool._processes.values()):  # noqa: SLF001
+            process.kill()
+        raise
     finally:
+        pool.shutdown()
         del _BEGUN[number]
 
 
@@ -64,6 +71,7 @@ def _as_a_worker() -> None:
     # The parent's own ways to end, which speak to the user, are not the worker's.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_parent()
 
 
 def _make(number: int, place: int) -> object:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -16,7 +17,10 @@ from swatbench.report.side_by_side import side_by_side
 from swatbench.report.table import Table
 from swatbench.report.tex import tex_size, tex_text
 from swatbench.report.tex_text import escape_tex
-from swatbench.store.atomic import write_bytes_atomic
+from swatbench.store.atomic import tidy, write_bytes_atomic
+from swatbench.store.lock import alone
+from swatbench.store.refusal import refused
+from swatbench.visible import visible
 
 _WRITTEN = {"tables": (".csv", ".tex"), "figures": (".svg", ".png", ".pdf")}
 _TEMPLATES = {
@@ -59,10 +63,26 @@ def write(folder: Path, report: Report) -> None:
     Raises:
         StoreError: A file cannot be written.
     """
-    contents = _contents(report)
-    for name, content in contents.items():
-        write_bytes_atomic(folder / name, content)
-    _remove_stale(folder, contents)
+    put(folder, _contents(report))
+
+
+def put(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Write files that belong together, and remove those of an earlier report that are not among them.
+
+    Args:
+        folder: Where to; it is made.
+        contents: Name of a file → its content; the page comes last.
+
+    Raises:
+        StoreError: A file cannot be written.
+    """
+    # Another report may be written here: neither may remove what the other's page leads to.
+    with alone(folder, strictly=False) as certain:
+        for place in (folder, *(folder / name for name in _WRITTEN)) if certain else ():
+            tidy(place)
+        for name, content in contents.items():
+            write_bytes_atomic(folder / name, content)
+        _remove_stale(folder, contents)
 
 
 def _contents(report: Report) -> dict[str, bytes]:
@@ -86,10 +106,18 @@ def _remove_stale(folder: Path, written: Collection[str]) -> None:
     for name, endings in _WRITTEN.items():
         for path in (folder / name).glob("*"):
             if path.suffix in endings and f"{name}/{path.name}" not in written:
-                path.unlink()
+                _remove(path)
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise refused(error, path, "removed") from error
 
 
 def _render(template: str, report: Report) -> str:
+    page = template.startswith("page")
     environment = Environment(
         loader=PackageLoader("swatbench", "report"),
         autoescape=template.startswith("page"),
@@ -97,6 +125,8 @@ def _render(template: str, report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        # The others pass all text from records through filters of their own.
+        finalize=_shown if page else None,
     )
     if template.startswith("report.tex"):
         # Braces mean something else in LaTeX.
@@ -116,6 +146,11 @@ def _render(template: str, report: Report) -> str:
         tex_size=tex_size,
         **{name: Markup(_text(f"page.{name}")) for name in ("css", "js")},  # noqa: S704
     )
+
+
+def _shown(value: Any) -> Any:
+    """What the page's template puts out: of text from records, nothing that cannot be seen."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _text(name: str) -> str:

@@ -206,6 +206,8 @@ def _float(text: str) -> float:
 
 
 def _short(text: str) -> str:
+    if not text.strip():
+        return "an empty text"
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 

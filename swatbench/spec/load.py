@@ -9,6 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from swatbench.errors import SuiteError
+from swatbench.regular_file import open_regular
 from swatbench.spec.document import Document, read_document, syntax_problem
 from swatbench.spec.explain import explain
 from swatbench.spec.paired import PairedSuite
@@ -103,7 +104,7 @@ def _no_keys(document: Document) -> Problem:
 
 def _read(path: Path) -> str:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise SuiteError("there is no such file.", where=str(path), fix=_neighbours(path)) from None
@@ -111,13 +112,18 @@ def _read(path: Path) -> str:
         raise SuiteError("this is a folder, not a file.", where=str(path), fix=_neighbours(path)) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise SuiteError(f"the file cannot be read: {reason}.", where=repr(str(path))) from None
+        fix = "See to its permissions." if isinstance(error, PermissionError) else "Name a file of text."
+        raise SuiteError(f"the file cannot be read: {reason}.", where=repr(str(path)), fix=fix) from None
     return _decode(data, path)
 
 
 def _decode(data: bytes, path: Path) -> str:
     if len(data) > MAX_BYTES:
-        raise SuiteError(f"a suite has at most {MAX_BYTES:,} bytes; this file is larger.", where=str(path))
+        raise SuiteError(
+            f"a suite has at most {MAX_BYTES:,} bytes; this file is larger.",
+            where=str(path),
+            fix="Name the suite's own file; it is written by hand.",
+        )
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

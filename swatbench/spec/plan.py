@@ -90,22 +90,26 @@ def plan(suite: Suite | ProfileSuite) -> tuple[Planned, ...]:
     """
     if isinstance(suite, ProfileSuite):
         return ()
-    images = suite.data.facts.train_images
-    recipes = {pair: suite.recipe_of(pair) for pair in suite.pairs}
-    # Of a head over a backbone nothing is counted by arithmetic alone.
-    counted = suite.segmentation is None
+    # Of all seeds alike, of which there may be thousands.
+    facts = {(pair, arm): _facts(suite, pair, arm) for pair in suite.pairs for arm in suite.arms}
     return tuple(
-        Planned(
-            pair=pair,
-            arm=arm,
-            seed=seed,
-            images_seen=recipes[pair].images_seen(images),
-            forward_macs=forward_macs(suite.row(pair), parts_of(PAIRS[pair], arm)) if counted else None,
-            training_macs=training_macs(suite.row(pair), parts_of(PAIRS[pair], arm), recipes[pair], images)
-            if counted
-            else None,
-        )
+        Planned(pair=pair, arm=arm, seed=seed, **facts[pair, arm])
         for pair in suite.pairs
         for seed in suite.seeds
         for arm in suite.arms
     )
+
+
+def _facts(suite: Suite, pair: str, arm: str) -> dict[str, Any]:
+    """What is known of a training run beforehand."""
+    images, recipe = suite.data.facts.train_images, suite.recipe_of(pair)
+    seen = recipe.images_seen(images)
+    # Of a head over a backbone nothing is counted by arithmetic alone.
+    if suite.segmentation is not None:
+        return {"images_seen": seen, "forward_macs": None, "training_macs": None}
+    row, parts = suite.row(pair), parts_of(PAIRS[pair], arm)
+    return {
+        "images_seen": seen,
+        "forward_macs": forward_macs(row, parts),
+        "training_macs": training_macs(row, parts, recipe, images),
+    }

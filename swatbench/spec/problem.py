@@ -4,7 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from swatbench.errors import SuiteError
+from swatbench.visible import visible
 
+MOST_TOLD = 20
+"""Problems of a file that are told at once."""
 Key = tuple[str | int, ...]
 """Path to a value in a file, such as `("recipe", "betas", 0)`; empty for the whole file."""
 
@@ -34,10 +37,11 @@ class Problem:
     fix: str | None = None
 
     def error(self, file: str) -> SuiteError:
-        """The problem as an error whose place is `file:line:column: key`."""
+        """The problem as an error on one line, whose place is `file:line:column: key`."""
         where = f"{file}:{self.mark.line}:{self.mark.column}"
         name = dotted(self.key)
-        return SuiteError(self.what, where=f"{where}: {name}" if name else where, fix=self.fix)
+        place = f"{where}: {name}" if name else where
+        return SuiteError(visible(self.what), where=visible(place), fix=self.fix and visible(self.fix))
 
 
 def dotted(key: Key) -> str:
@@ -51,12 +55,17 @@ def dotted(key: Key) -> str:
 
 
 def suite_error(file: str, problems: Iterable[Problem]) -> SuiteError:
-    """One error for all problems of a file: a line for each, in the order of the file.
+    """One error for all problems of a file: a line for each of the first, in the order of the file.
 
     Args:
         file: Name of the file, as the user gave it.
         problems: At least one.
     """
     ordered = sorted(problems, key=lambda one: (one.mark.line, one.mark.column, dotted(one.key)))
-    errors = [problem.error(file) for problem in ordered]
-    return errors[0] if len(errors) == 1 else SuiteError("\n".join(map(str, errors)))
+    lines = [str(problem.error(file)) for problem in ordered[:MOST_TOLD]]
+    if len(ordered) == 1:
+        return ordered[0].error(file)
+    if len(ordered) > MOST_TOLD:
+        more = f"{len(ordered) - MOST_TOLD:,} more problems follow; mend these first."
+        lines.append(f"{visible(file)}: {more}")
+    return SuiteError("\n".join(lines))

@@ -53,6 +53,10 @@ class ProfileSuite(PairedSuite):
         return self
 
 
+MOST_CELLS = 20_000
+"""Most cells of a suite that trains, which is as many as a report is made for."""
+
+
 class Suite(PairedSuite):
     """A suite file that trains."""
 
@@ -83,6 +87,17 @@ class Suite(PairedSuite):
             if owner in self.recipe_for:
                 recipe = self.recipe_for[owner].applied(recipe)
         return recipe
+
+    @model_validator(mode="after")
+    def _cells_can_be_listed(self) -> Self:
+        runs, tests = len(self.pairs) * len(self.arms) * len(self.seeds), len(self.data.further_tests)
+        if runs * (1 + tests) > MOST_CELLS:
+            beside = f", each tested on {tests} further sets" if tests else ""
+            raise ValueError(
+                f"seeds: {len(self.pairs)} pairs × {len(self.arms)} arms × {len(self.seeds)} seeds{beside}, "
+                f"are {runs * (1 + tests):,} cells; a suite has at most {MOST_CELLS:,}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _data_fit_the_task(self) -> Self:

@@ -3,7 +3,7 @@
 States of a cell:
 
     done         its record holds a result
-    running      a run holds the machine's folder, and the cell was heard of within `SILENT_S`
+    running      a run holds it (`store.lock`), as the kernel says, whatever the clocks say
     interrupted  it began, and neither ended nor runs; the next run goes on with it
     failed       its record says why; the next run tries it again
     waiting      it has not begun
@@ -11,17 +11,15 @@ States of a cell:
 
 import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
+from swatbench.regular_file import read_regular
 from swatbench.store.files import RECORD, SAFE
 from swatbench.store.live import LIVE, Live, read_live
-
-SILENT_S = 1800.0
-"""A cell that was not heard of for so many seconds is no longer taken for running."""
+from swatbench.store.lock import LOCK, is_held
 
 State = Literal["done", "running", "interrupted", "failed", "waiting"]
 
@@ -89,27 +87,26 @@ class CellStatus:
     reason: str | None = None
 
 
-def cell_status(machine: Path, name: str, *, run_is_on: bool, now: datetime) -> CellStatus:
+def cell_status(machine: Path, name: str) -> CellStatus:
     """Look how far a cell is.
 
     Args:
         machine: Folder of the machine.
         name: Name of the cell's folder, which need not exist.
-        run_is_on: Whether a run holds the machine's folder.
-        now: The present moment in UTC.
     """
     named = _named(name)
     if not SAFE.match(name):
         return CellStatus(cell=name, **named)
     folder = machine / name
-    record = _record(folder / RECORD)
-    if record is not None and not (run_is_on and _newer(folder / LIVE, folder / RECORD)):
+    record, running = _record(folder / RECORD), is_held(folder / LOCK)
+    again = record is None or _newer(folder / LIVE, folder / RECORD)
+    # A run holds a cell for a moment after it has its record.
+    if record is not None and not (running and (again or record.status != "finished")):
         return CellStatus(cell=name, **named, **_ended(record))
-    live = read_live(folder)
+    live = read_live(folder) if again else None
     if live is None:
-        return CellStatus(cell=name, **named)
-    alive = run_is_on and now - live.touched < timedelta(seconds=SILENT_S)
-    return CellStatus(cell=name, **named, **_begun(live, alive))
+        return CellStatus(cell=name, **named, state="running" if running else "waiting")
+    return CellStatus(cell=name, **named, **_begun(live, running))
 
 
 def _named(name: str) -> dict[str, Any]:
@@ -123,7 +120,7 @@ def _named(name: str) -> dict[str, Any]:
 
 def _record(path: Path) -> _Record | None:
     try:
-        return _Record.model_validate_json(path.read_bytes())
+        return _Record.model_validate_json(read_regular(path))
     except (OSError, ValidationError):
         return None
 

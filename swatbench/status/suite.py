@@ -1,9 +1,7 @@
 """How far a suite is on every machine that it was run on."""
 
-import fcntl
 from collections import Counter
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,7 @@ from swatbench.status.cell import CellStatus, State, cell_status
 from swatbench.status.left import time_left
 from swatbench.store.asked import read_asked
 from swatbench.store.files import RECORD, SAFE, read_suite
-from swatbench.store.lock import LOCK
+from swatbench.visible import visible
 
 STATES: tuple[State, ...] = ("done", "running", "interrupted", "failed", "waiting")
 
@@ -23,7 +21,7 @@ class MachineStatus:
 
     Attributes:
         machine: Name of the machine's folder.
-        running: Whether a run holds it now.
+        running: Whether a run has a cell under way now.
         cells: The cells that are asked for, in the order of the suite.
         left_s: Estimated time until all are done that have not failed, in seconds; None where unknown.
         left_out: Cells that this leaves out, since nothing like them has finished or runs.
@@ -47,7 +45,7 @@ class MachineStatus:
     def sentence(self) -> str:
         """The status in a line."""
         counts = ", ".join(f"{count} {state}" for state, count in self.counts().items() if count)
-        told = f"{self.machine}: {counts or 'no cells'}."
+        told = f"{visible(self.machine)}: {counts or 'no cells'}."
         if all(cell.state in ("done", "failed") for cell in self.cells):
             return told
         without = f", without {self.left_out} of which nothing alike has finished" if self.left_out else ""
@@ -61,13 +59,12 @@ class MachineStatus:
         return words.table(self.cells)
 
 
-def suite_status(results: Path, suite: str, *, now: datetime | None = None) -> tuple[MachineStatus, ...]:
+def suite_status(results: Path, suite: str) -> tuple[MachineStatus, ...]:
     """Look how far a suite is on every machine that it was run on.
 
     Args:
         results: Root of all results.
         suite: Name of the suite.
-        now: The present moment in UTC; None to ask the clock.
 
     Raises:
         StoreError: The suite has no folder of results; the nearest names are given.
@@ -76,28 +73,17 @@ def suite_status(results: Path, suite: str, *, now: datetime | None = None) -> t
     if not SAFE.match(suite) or not folder.is_dir():
         read_suite(results, suite)  # says so, and names those that have some
     machines = sorted(path for path in folder.iterdir() if path.is_dir())
-    return tuple(_machine(machine, now or datetime.now(UTC)) for machine in machines)
+    return tuple(_machine(machine) for machine in machines)
 
 
-def _machine(folder: Path, now: datetime) -> MachineStatus:
-    asked, running = read_asked(folder), _held(folder / LOCK)
+def _machine(folder: Path) -> MachineStatus:
+    asked = read_asked(folder)
     names = _found(folder) if asked is None else (*asked.cells, *asked.named)
-    cells = tuple(cell_status(folder, name, run_is_on=running, now=now) for name in dict.fromkeys(names))
+    cells = tuple(cell_status(folder, name) for name in dict.fromkeys(names))
+    running = any(cell.state == "running" for cell in cells)
     left_s, left_out = time_left(cells, asked)
     return MachineStatus(machine=folder.name, running=running, cells=cells, left_s=left_s, left_out=left_out)
 
 
 def _found(folder: Path) -> list[str]:
     return sorted(path.parent.name for path in folder.glob(f"*/{RECORD}"))
-
-
-def _held(lock: Path) -> bool:
-    """Whether a run holds the lock; the file is not made, and let go at once."""
-    try:
-        with lock.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from swatbench.status.cell import CellStatus
+from swatbench.visible import cut, visible
 
 _TIMES = ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s"))
 
@@ -10,7 +11,8 @@ _TIMES = ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s"
 def table(cells: Sequence[CellStatus]) -> str:
     """A line for each cell, below one of the columns' names."""
     score = "top-1" if all(cell.miou_percent is None for cell in cells) else "mIoU"
-    rows = [("pair", "arm", "seed", "state", score, "took", "progress"), *map(_row, cells)]
+    found = (tuple(cut(visible(text)) for text in _row(cell)) for cell in cells)
+    rows = [("pair", "arm", "seed", "state", score, "took", "progress"), *found]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
     return "\n".join(lines)

@@ -1,6 +1,7 @@
 """Arrays in one `.npz` file whose bytes depend on the arrays alone, not on the time of writing."""
 
 import io
+import struct
 import zipfile
 from collections.abc import Collection, Mapping
 from functools import lru_cache
@@ -9,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from swatbench.regular_file import read_regular
+from swatbench.store.archives import require_stored
 from swatbench.store.atomic import write_bytes_atomic
 from swatbench.store.refusal import damaged, refused
 
@@ -21,7 +24,18 @@ _USUAL = b"\x93NUMPY\x01\x00"
 _LENGTH = slice(8, 10)
 """Bytes that tell the length of what follows of such a header."""
 
-_DAMAGE = (ValueError, TypeError, KeyError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile)
+_DAMAGE = (
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    SyntaxError,
+    struct.error,
+    zipfile.BadZipFile,
+)
 """What numpy and zipfile raise on bytes that are no archive of arrays."""
 
 
@@ -72,7 +86,9 @@ def read_arrays(path: Path, names: Collection[str] | None = None) -> dict[str, n
         StoreError: The file is missing or damaged, holds Python objects, or lacks an array that is wanted.
     """
     try:
-        with zipfile.ZipFile(io.BytesIO(path.read_bytes())) as archive:
+        content = read_regular(path)
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            require_stored(archive, size_bytes=len(content))
             wanted = [name.removesuffix(_ENDING) for name in archive.namelist()] if names is None else names
             return {name: _array(archive.read(f"{name}{_ENDING}")) for name in wanted}
     except OSError as error:

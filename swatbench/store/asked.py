@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from swatbench.regular_file import read_regular
 from swatbench.spec.base import Spec
 from swatbench.spec.paired import PairedSuite
 from swatbench.store.atomic import write_bytes_atomic
@@ -86,6 +87,6 @@ def read_asked(machine: Path) -> Asked | None:
         machine: Folder of the machine.
     """
     try:
-        return Asked.model_validate_json((machine / ASKED).read_bytes())
+        return Asked.model_validate_json(read_regular(machine / ASKED))
     except (OSError, ValidationError):
         return None

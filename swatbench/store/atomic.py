@@ -83,6 +83,17 @@ def replaced(path: Path) -> Iterator[Path]:
     sync_folder(path.parent)
 
 
+def tidy(folder: Path) -> None:
+    """Remove what killed processes left half written; what cannot be removed now stays.
+
+    Args:
+        folder: A folder in which nobody else writes now; it need not exist.
+    """
+    for path in folder.glob(f".*{TEMPORARY}"):
+        with suppress(OSError):
+            path.unlink()
+
+
 def sync_folder(folder: Path) -> None:
     """Make new names last; some network file systems cannot, and then the files are whole all the same."""
     with suppress(OSError):

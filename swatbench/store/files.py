@@ -15,6 +15,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from swatbench.errors import StoreError
+from swatbench.regular_file import read_regular
 from swatbench.store.arrays import read_arrays, write_arrays
 from swatbench.store.atomic import write_bytes_atomic
 from swatbench.store.cost import ModuleCost, Spent
@@ -292,7 +293,7 @@ def _check_files(stored: Stored) -> None:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_regular(path)
     except OSError as error:
         raise refused(error, path, "read") from error
 

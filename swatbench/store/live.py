@@ -1,6 +1,7 @@
 """How far a running cell is, in a file beside it that grows by a line at a time (`tail -f live.jsonl`).
 
-Each line is a JSON object with `kind`, `at` (UTC, ISO 8601) and `step` (optimizer steps done in the run):
+Each line is a JSON object with `kind`, `at` (UTC, ISO 8601), `clock_s` (seconds from any origin, by a clock
+that nobody sets) and `step` (optimizer steps done in the run):
 
     start    the cell begins, or goes on from `step`
     report   every few steps: also steps, epoch, epochs, loss, learning_rate, images_per_s, ...
@@ -11,12 +12,14 @@ The file is for watching alone. No result rests on it: a cell's record and curve
 
 import json
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from swatbench.regular_file import open_regular
 from swatbench.store.atomic import write_bytes_atomic
 from swatbench.store.record import CurvePoint
 from swatbench.store.refusal import refused
@@ -36,10 +39,17 @@ class LiveWriter:
     Args:
         folder: The cell's folder; it is made if it is not there.
         clock: The present moment in UTC.
+        monotonic: Seconds from any origin, never set back or forward.
     """
 
-    def __init__(self, folder: Path, *, clock: Callable[[], datetime] = _utc) -> None:
-        self._path, self._clock = folder / LIVE, clock
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        clock: Callable[[], datetime] = _utc,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._path, self._clock, self._monotonic = folder / LIVE, clock, monotonic
 
     def resume(self, step: int = 0) -> None:
         """Begin, or go on: lines of later steps are cut away, and lines that are torn.
@@ -95,7 +105,7 @@ class LiveWriter:
 
     def _line(self, kind: str, values: Mapping[str, Any]) -> bytes:
         at = self._clock().isoformat(timespec="milliseconds")
-        return _text({"kind": kind, "at": at, **values})
+        return _text({"kind": kind, "at": at, "clock_s": round(self._monotonic(), 3), **values})
 
     def _append(self, line: bytes) -> None:
         try:
@@ -146,7 +156,7 @@ def read_live(folder: Path) -> Live | None:
         The end of its live file; None where there is none, or none that can be read.
     """
     try:
-        with (folder / LIVE).open("rb") as file:
+        with open_regular(folder / LIVE) as file:
             status = os.fstat(file.fileno())
             file.seek(max(0, status.st_size - TAIL_BYTES))
             lines = _lines(file.read())
@@ -179,8 +189,16 @@ def _rate(lines: Sequence[Mapping[str, Any]]) -> float | None:
     if len(lines) < 2:
         return None
     steps = lines[-1]["step"] - lines[0]["step"]
-    elapsed_s = (lines[-1]["at"] - lines[0]["at"]).total_seconds()
+    elapsed_s = _elapsed_s(lines[0], lines[-1])
     return steps / elapsed_s if steps > 0 and elapsed_s > 0 else None
+
+
+def _elapsed_s(first: Mapping[str, Any], last: Mapping[str, Any]) -> float:
+    """Time between two lines of one process; by the wall clock, which may be set, where there is no other."""
+    begun_s, ended_s = first.get("clock_s"), last.get("clock_s")
+    if isinstance(begun_s, int | float) and isinstance(ended_s, int | float):
+        return ended_s - begun_s
+    return (last["at"] - first["at"]).total_seconds()
 
 
 def _lines(data: bytes) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ _DISK = "See to the disk and run again; what is there stays as it is."
 _REMEDIES: Mapping[int, str] = MappingProxyType(
     {
         errno.ENOSPC: "Free some space and run again; finished cells are kept.",
+        errno.EFBIG: "Raise the limit on files' sizes (ulimit -f) and run again; finished cells are kept.",
         errno.EDQUOT: "Free some of your quota and run again; finished cells are kept.",
         errno.EROFS: "The disk is read-only: choose another results folder.",
         errno.EACCES: _PERMISSION,
@@ -22,6 +23,8 @@ _REMEDIES: Mapping[int, str] = MappingProxyType(
         errno.EISDIR: "A folder lies where a file is needed: move it away.",
         errno.EIO: _DISK,
         errno.ESTALE: _DISK,
+        errno.ENOENT: "Its folder is gone: see who removed it, and run again.",
+        errno.ELOOP: "A link lies where a file is needed: move it away.",
         errno.ENAMETOOLONG: "Choose a results folder with a shorter path.",
     }
 )
@@ -50,6 +53,24 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise refused(error, path, "made") from error
+
+
+def refuse_links(*paths: Path) -> None:
+    """Refuse to write into folders that are links, which lead who knows where.
+
+    The roots of results and of reports may be links, since a user names them; what is below them may come
+    from somebody else.
+
+    Raises:
+        StoreError: One of them is a link.
+    """
+    for path in paths:
+        if path.is_symlink():
+            raise StoreError(
+                "This is a link, and below the roots nothing is written through one.",
+                where=str(path),
+                fix="Remove it; to write elsewhere, name the place by --results or --reports.",
+            )
 
 
 def damaged(path: Path, reason: str) -> StoreError:

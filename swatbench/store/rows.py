@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from swatbench.regular_file import read_regular
 from swatbench.store.atomic import write_bytes_atomic
 from swatbench.store.refusal import damaged, refused
 
@@ -52,7 +53,7 @@ def read_rows(path: Path, kind: type[RowT]) -> tuple[RowT, ...]:
         StoreError: The file is missing or damaged.
     """
     try:
-        return tuple(kind.model_validate_json(line) for line in path.read_bytes().splitlines())
+        return tuple(kind.model_validate_json(line) for line in read_regular(path).splitlines())
     except OSError as error:
         raise refused(error, path, "read") from error
     except ValidationError as error:

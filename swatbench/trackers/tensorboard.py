@@ -1,6 +1,8 @@
 """Curves as TensorBoard's event files, beside each cell (`tensorboard --logdir results/<suite>`)."""
 
+import threading
 from collections.abc import Mapping
+from functools import cache
 from types import ModuleType
 
 from swatbench.trackers.tracker import Session
@@ -19,6 +21,7 @@ class TensorBoard:
     """
 
     def __init__(self, package: ModuleType, session: Session) -> None:
+        _tell_once()
         self._writer = package.SummaryWriter(
             str(session.folder / FOLDER), purge_step=session.step + 1, flush_secs=FLUSH_S
         )
@@ -31,3 +34,15 @@ class TensorBoard:
     def close(self) -> None:
         """Write what is left."""
         self._writer.close()
+
+
+@cache
+def _tell_once() -> None:
+    """Keep its thread from printing what stopped it, as a full disk: the next value is answered with that."""
+    before = threading.excepthook
+
+    def hook(failed: threading.ExceptHookArgs) -> None:
+        if failed.exc_value is None or getattr(failed.thread, "exception", None) is not failed.exc_value:
+            before(failed)
+
+    threading.excepthook = hook

@@ -1,5 +1,6 @@
 """What a tracker is, and the names of the values that it is given."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from swatbench.store.atomic import write_bytes_atomic
 from swatbench.store.record import CurvePoint
 
 _TRAINING = ("loss", "learning_rate", "images_per_s", "data_share")
+_RUN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _TEST = ("top1_percent", "ema_top1_percent", "miou_percent", "ema_miou_percent")
 
 
@@ -46,7 +48,11 @@ class Session:
     def known_run(self, service: str) -> str | None:
         """The name that a service has for the run that goes on here; None where one begins."""
         path = self._run_file(service)
-        return path.read_text().strip() if self.step > 0 and path.is_file() else None
+        if self.step == 0 or not path.is_file():
+            return None
+        name = path.read_text(errors="replace").strip()
+        # Services make folders and addresses of it.
+        return name if _RUN.fullmatch(name) else None
 
     def remember_run(self, service: str, name: str) -> None:
         """Keep the name that a service has for the run, so that a later session can go on with it.

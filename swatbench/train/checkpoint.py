@@ -20,6 +20,7 @@ import torch
 
 from swatbench.errors import CheckpointError
 from swatbench.out_of_memory import out_of_memory
+from swatbench.store.archives import require_plain_archive
 from swatbench.store.atomic import replacing
 from swatbench.store.record import CurvePoint
 from swatbench.store.refusal import refused
@@ -193,6 +194,7 @@ def _check_whole(file: BufferedReader, path: Path) -> None:
 
 
 def _load(file: BufferedReader) -> Checkpoint:
+    require_plain_archive(file)
     file.seek(_HEX + 1)
     # Everything is loaded to CPU memory; load_state_dict copies it to where the parameters are.
     state = torch.load(file, map_location="cpu", weights_only=True)

@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from itertools import islice
 from math import fsum, isfinite
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from swatbench.errors import TrainingError
 from swatbench.progress import Progress
 from swatbench.store.record import CurvePoint
-from swatbench.train.batches import TrainBatches
+from swatbench.train.batches import TestBatches, TrainBatches
 from swatbench.train.faults import explain
 from swatbench.train.optim import Schedule
 from swatbench.train.step import Stepper
@@ -77,6 +78,42 @@ class Trainer:
         """Learning rate of the last step."""
         return float(self.stepper.optimizer.param_groups[0]["lr"])
 
+    def alone_and_stopped(self) -> bool:
+        """Whether this process shall end and need agree with no other; several agree at reports alone."""
+        return self.stepper.world.size == 1 and self.should_stop()
+
+
+class Stoppable:
+    """Test batches that are gone through as far as nobody asks to stop: a test may last for minutes.
+
+    Args:
+        batches: The batches.
+        should_stop: Asked before every batch.
+
+    Raises:
+        TrainingStopped: From the iterator, where it was asked to stop.
+    """
+
+    def __init__(self, batches: TestBatches, should_stop: Callable[[], bool]) -> None:
+        self._batches, self._should_stop = batches, should_stop
+
+    @property
+    def images(self) -> int:
+        """Test images, over all processes."""
+        return self._batches.images
+
+    @property
+    def positions(self) -> np.ndarray:
+        """Places of this process's images in the test set."""
+        return self._batches.positions
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches."""
+        for batch in self._batches:
+            if self._should_stop():
+                raise TrainingStopped
+            yield batch
+
 
 def run_epoch(trainer: Trainer, epoch: int, tally: Tally) -> CurvePoint:
     """Train for what is left of an epoch.
@@ -105,7 +142,7 @@ def run_epoch(trainer: Trainer, epoch: int, tally: Tally) -> CurvePoint:
         done = epoch * per_epoch + step + 1
         trainer.scheduler.step_update(done - 1)
         tally.waiting.append(_take(trainer.stepper, micro_batches, epoch=epoch, step=step, done=done))
-        if (step + 1) % report_every == 0 or step + 1 == per_epoch or _alone_and_stopped(trainer):
+        if (step + 1) % report_every == 0 or step + 1 == per_epoch or trainer.alone_and_stopped():
             _report(trainer, epoch, tally)
     assert step + 1 == per_epoch, f"{step + 1} batches came, not {per_epoch}"
     return CurvePoint(
@@ -140,11 +177,6 @@ def _timed(trainer: Trainer, epoch: int, tally: Tally) -> Iterator[list[tuple[Te
         if not micro_batches:
             return
         yield micro_batches
-
-
-def _alone_and_stopped(trainer: Trainer) -> bool:
-    # Several processes must agree, which they do at reports.
-    return trainer.stepper.world.size == 1 and trainer.should_stop()
 
 
 def _report(trainer: Trainer, epoch: int, tally: Tally) -> None:

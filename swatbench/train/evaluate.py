@@ -107,7 +107,8 @@ def _judge(logits: Tensor, answers: Tensor, banned: Tensor | None) -> dict[str, 
     at_answer = logits.gather(1, answers).amax(1, keepdim=True)
     others = logits.scatter(1, answers, -torch.inf)
     largest, rival = others.max(1)
-    margin, label = at_answer[:, 0] - largest, answers[:, 0]
+    # A copy: what a worker process gave keeps a file of shared memory open for as long as it is referred to.
+    margin, label = at_answer[:, 0] - largest, answers[:, 0].clone()
     # bfloat16 logits are often equal; counting a tie as wrong favours no class, whatever topk would pick.
     return {
         "label": label,

@@ -17,7 +17,7 @@ from swatbench.spec.cells import Speed
 from swatbench.spec.recipe import Recipe
 from swatbench.store.record import CurvePoint
 from swatbench.train.batches import TestBatches, TrainBatches
-from swatbench.train.epoch import Tally, Trainer, run_epoch
+from swatbench.train.epoch import Stoppable, Tally, Trainer, TrainingStopped, run_epoch
 from swatbench.train.objective import Objective
 from swatbench.train.optim import make_scheduler
 from swatbench.train.retention import Retention
@@ -119,7 +119,12 @@ def fit(
     for epoch in range(len(state.curve), recipe.total_epochs):
         with _own_randomness(device):
             point = run_epoch(trainer, epoch, tally)
-        state.end_epoch(point if test is None else _tested(point, stepper, test, objective))
+        if test is not None:
+            try:
+                point = _tested(point, stepper, Stoppable(test, trainer.alone_and_stopped), objective)
+            except TrainingStopped:
+                state.pause(epoch, tally, stop=True)
+        state.end_epoch(point)
         tally = Tally()
     return _summarise(state, batches, stepper.average)
 

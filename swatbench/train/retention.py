@@ -21,6 +21,7 @@ from pathlib import Path
 
 from swatbench.errors import CheckpointError, StoreError
 from swatbench.store.atomic import TEMPORARY, replaced, sync_folder
+from swatbench.store.leftovers import LAST
 from swatbench.store.record import CurvePoint
 from swatbench.store.refusal import refused
 from swatbench.train.checkpoint import (
@@ -32,9 +33,7 @@ from swatbench.train.checkpoint import (
     write_checkpoint,
 )
 
-NEWEST = "newest.ckpt"
-PREVIOUS = "previous.ckpt"
-INCOMING = "incoming.ckpt"
+NEWEST, PREVIOUS, INCOMING = LAST
 BEST = "best.ckpt"
 _MISSING = "There is no such file."
 

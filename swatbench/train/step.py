@@ -91,7 +91,12 @@ class Stepper:
     def _seed(self, epoch: int, step: int, micro_batch: int) -> None:
         """Give the model's own draws a stream of this micro-batch, whichever process computes it."""
         sequence = np.random.SeedSequence((self.seed, epoch, step, micro_batch))
-        torch.manual_seed(int(sequence.generate_state(1)[0]))
+        drawn = int(sequence.generate_state(1)[0])
+        # Not torch.manual_seed: for each kind of card that is not here, it keeps the call with a traceback,
+        # which is most of what a step costs beside the model.
+        torch.default_generator.manual_seed(drawn)
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed_all(drawn)
 
     def _update(self, done: int) -> None:
         if self.recipe.clip_grad_norm is not None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from swatbench.data.cifar10 import CLASSES, FOLDER, TEST, TRAIN, Split, read_split
+from swatbench.data.plain_pickle import load_plain
 from swatbench.errors import DataError
 
 SMALL = Split(name="train", files=("data_batch_1", "data_batch_2"), images_per_file=3, digest="")
@@ -154,6 +155,13 @@ def test_codecs_can_only_turn_latin_1_to_bytes(tmp_path, make_images):
     content = b"\x80\x02c_codecs\nencode\nX\x01\x00\x00\x00aX\x03\x00\x00\x00hex\x86R."
     (tmp_path / FOLDER / "data_batch_1").write_bytes(content)
     assert "'hex' is not expected" in refusal(tmp_path).what
+
+
+@pytest.mark.parametrize("state", [{"a": 1}, (None, {"__defaults__": None})])
+def test_a_pickle_cannot_change_what_stands_in_for_what_it_names(state):
+    content = b"c_codecs\nencode\n" + pickle.dumps(state, protocol=2)[2:-1] + b"b."
+    with pytest.raises(ValueError, match="attribute"):
+        load_plain(content)
 
 
 def test_damaged_files_end_in_a_data_error_and_nothing_else(tmp_path, make_images):

@@ -2,14 +2,15 @@ import pytest
 
 from swatbench.data import cifar10, subset
 from swatbench.data.decoded import DecodedImages
-from swatbench.data.sources import LISTERS, READERS, load_dataset
+from swatbench.data.sources import LAYOUTS, LISTERS, READERS, load_dataset
 from swatbench.errors import DataError
-from swatbench.spec.data import OPENED_BY_TIMM, Data
+from swatbench.spec.data import MASKS, OPENED_BY_TIMM, Data
 from swatbench.spec.sources import SOURCES
 
 
 def test_every_source_of_a_suite_has_a_reader():
-    assert set(READERS) == set(SOURCES)
+    assert {*READERS, *LAYOUTS} == {*SOURCES, MASKS}
+    assert not set(READERS) & set(LAYOUTS)
     assert set(LISTERS) == {kind.rstrip("/") for kind in OPENED_BY_TIMM}
 
 

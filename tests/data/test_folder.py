@@ -94,3 +94,10 @@ def test_classes_that_timm_numbers_by_chance_are_refused(make_data):
         (root / split / "n00000002").rename(root / split / "M1")
         (root / split / "n00000003").rename(root / split / "m01")
     assert "the classes M1 and m01 differ in case or in leading zeros alone" in refused(data)
+
+
+def test_a_class_whose_name_no_record_can_hold_is_refused(make_data):
+    data, root = make_data("folder")
+    for split in ("train", "validation"):
+        (root / split / "n00000002").rename(root / split / os.fsdecode(b"caf\xe9"))
+    assert r"the folder of the class 'caf\udce9' is not named in UTF-8" in refused(data)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from timm.data.readers import reader_wds
 
+from swatbench.data import shares
 from swatbench.data.batches import Normalise, TestBatches, TrainBatches
 from swatbench.data.draws import draw_order, image_seed
 from swatbench.data.erasing import erase_, make_erasing, pack
@@ -252,9 +252,9 @@ def test_every_test_image_is_tested_once_whatever_the_processes(kind, workers, r
 @pytest.mark.parametrize("workers", [0, 2])
 def test_an_image_that_cannot_be_decoded_is_named(tmp_path, workers):
     root = make_jpeg_folder(tmp_path, train=8, test=8)
+    dataset = opened("folder", root, train_images=8, test_images=8)
     broken = root / "train" / "n00000002" / "n00000002_5.JPEG"
     broken.write_bytes(broken.read_bytes()[:300])
-    dataset = opened("folder", root, train_images=8, test_images=8)
     for batches in (
         train(dataset, workers=workers)(0),
         examined(replace(dataset, test=dataset.train), workers=workers),
@@ -331,13 +331,13 @@ def test_streams_give_every_process_as_many_micro_batches_as_it_needs(shards, wo
 
 @pytest.mark.parametrize("repeats", [1, 3])
 def test_what_a_stream_passes_over_is_not_decoded(shards, monkeypatch, repeats):
-    decode, decoded = reader_wds._decode, []
+    decode, decoded = shares._decoded, []
 
-    def counted(sample, **options):
+    def counted(sample):
         decoded.append(sample["__key__"])
-        return decode(sample, **options)
+        return decode(sample)
 
-    monkeypatch.setattr(reader_wds, "_decode", counted)
+    monkeypatch.setattr(shares, "_decoded", counted)
     # This process has one shard of 6 or 7 images for its 8 steps of one image, and reads it again.
     repeated = Augmentation(**{**HEAVY.model_dump(), "repeats": repeats})
     world = World(rank=2, size=3)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from swatbench.data import mask_files
+from swatbench.data import survey
 from swatbench.data.masks import MaskDataset, Numbering
 from swatbench.data.sources import load_dataset
 from swatbench.errors import DataError
@@ -129,7 +129,7 @@ def test_a_folder_that_cannot_be_listed_is_refused(root, monkeypatch):
     def walk(folder, onerror, **_):
         onerror(PermissionError(13, "Permission denied", str(folder)))
 
-    monkeypatch.setattr(mask_files.os, "walk", walk)
+    monkeypatch.setattr(os, "walk", walk)
     assert "the folder cannot be listed (Permission denied)" in refused(mask_data(root))
 
 
@@ -181,7 +181,7 @@ def test_a_damaged_file_is_named(root, kind):
 
 
 def test_only_some_are_read_at_opening_and_the_others_when_they_are_asked_for(root, monkeypatch):
-    monkeypatch.setattr(mask_files, "SAMPLED", 2)
+    monkeypatch.setattr(survey, "SAMPLED", 2)
     spoil(root / "annotations" / "validation" / "inner" / "3.png", lambda mask: mask.convert("RGB"))
     dataset = load_dataset(mask_data(root))
     dataset.test.example(0)

@@ -1,5 +1,7 @@
 import json
+import shutil
 import tarfile
+from io import BytesIO
 
 import pytest
 
@@ -125,3 +127,14 @@ def test_a_stream_is_whole_and_the_same_for_a_test_whatever_the_processes(make_d
     reader = dataset.test.open(training=False).reader
     assert (reader.dist_rank, reader.dist_num_replicas, reader.num_samples) == (0, 1, 8)
     assert dataset.train.open(training=True, seed=5, batch_size=4).reader.common_seed == 5
+
+
+def test_members_that_swell_when_they_are_read_are_refused(make_data):
+    for name, kind in (("swollen.cls", tarfile.REGTYPE), ("swollen.jpg", tarfile.GNUTYPE_SPARSE)):
+        data, root = make_data("wds")
+        member = tarfile.TarInfo(name)
+        member.type, member.size = kind, 2_000
+        with tarfile.open(root / "train-0001.tar", "a") as shard:
+            shard.addfile(member, BytesIO(bytes(2_000)))
+        assert f"{name} is sparse, or too large for a label" in refused(data)
+        shutil.rmtree(root)

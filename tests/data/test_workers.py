@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from swatbench.data.workers import Workers, explaining_workers
-from swatbench.errors import MachineError
+from swatbench.errors import DataError, MachineError
 
 OPTIONS = Workers(count=1, stall_s=20, device=torch.device("cpu")).options()
 linux = pytest.mark.skipif(not hasattr(signal, "sigwaitinfo"), reason="needs sigwaitinfo")
@@ -83,6 +83,48 @@ def test_a_worker_ends_with_its_parent(monkeypatch):
     os.kill(parent.pid, signal.SIGKILL)
     parent.join(10)
     assert psutil.wait_procs([worker], timeout=5)[1] == [] or worker.status() == psutil.STATUS_ZOMBIE
+
+
+@linux
+@pytest.mark.parametrize("stopped", [False, True], ids=["busy", "stopped"])
+def test_a_worker_that_hears_nothing_ends_with_its_parent(stopped):
+    """Nothing but the kernel can end it: it is asked to look by no one, and cannot look."""
+    fork = multiprocessing.get_context("fork")
+    hear, say = fork.Pipe(duplex=False)
+    parent = fork.Process(target=work_on, args=(say,))
+    parent.start()
+    assert hear.poll(60)
+    worker = psutil.Process(hear.recv())
+    if stopped:
+        worker.suspend()
+    began_s = time.monotonic()
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.join(10)
+    psutil.wait_procs([worker], timeout=3)
+    assert not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE
+    assert time.monotonic() - began_s < 4
+
+
+@linux
+@pytest.mark.parametrize("stopped", [False, True], ids=["asleep", "stopped"])
+@pytest.mark.parametrize("persistent", [False, True])
+def test_a_stuck_worker_is_told_of_and_gone(monkeypatch, stopped, persistent):
+    monkeypatch.setattr("torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL", 0.2)
+    workers = Workers(count=2, stall_s=1, device=torch.device("cpu"))
+    numbers = Numbers(each_s=0.0 if stopped else 600.0)
+    loader = DataLoader(numbers, persistent_workers=persistent, **workers.options())
+    before = {child.pid for child in psutil.Process().children()}
+
+    def go_through():
+        for _ in workers._in_time(loader):
+            for child in psutil.Process().children():
+                if child.pid not in before:
+                    child.suspend()
+
+    with pytest.raises(DataError, match="No batch came within 1 s from 2 process"):
+        go_through()
+    left = [child for child in psutil.Process().children() if child.pid not in before]
+    assert not [child for child in left if child.status() != psutil.STATUS_ZOMBIE]
 
 
 def test_a_worker_that_dies_in_the_middle_of_a_step_is_told_in_one_sentence(started):

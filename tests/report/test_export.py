@@ -30,7 +30,8 @@ def table(machines=("m",)):
 def test_csv_holds_raw_values_and_no_formula():
     rows = list(csv.DictReader(io.StringIO(csv_text(table()))))
     assert list(rows[0]) == ["machine", "text", "value"]
-    assert [row["text"] for row in rows] == [f"'{text}" for text in HOSTILE[:5]] + [HOSTILE[5]]
+    on_one_line = [" x", HOSTILE[5].replace("\n", " ")]
+    assert [row["text"] for row in rows] == [f"'{text}" for text in HOSTILE[:4]] + on_one_line
     assert {row["value"] for row in rows} == {"-1.25"}
 
 
@@ -48,6 +49,42 @@ def test_tex_is_well_formed(machines):
         assert len(re.findall(r"(?<!\\)&", line)) == (2 if machines == ("m",) else 3)
         bare = re.sub(r"\\[&%$#_{}]|\\text\w+\{\}|\$-\$|\$\\\w+\$", "", line.removesuffix(r"\\"))
         assert not re.search(r"[%$#_{}~^\\]", bare), bare
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("a;=1", "a;'=1"),
+        ("a; -1", "a; '-1"),
+        (" =1", " '=1"),
+        ("\n\t@x", " '@x"),
+        ("\uff1d1", "'\uff1d1"),
+        ("a-b", "a-b"),
+        ("a; b", "a; b"),
+        ("\u221212.3", "\u221212.3"),
+    ],
+)
+def test_csv_has_an_apostrophe_wherever_a_formula_would_begin(text, kept):
+    made = make_table("t", "T", "", (Column(name="text", title="T"),), [{"machine": "m", "text": text}])
+    ((_, row),) = list(csv.reader(io.StringIO(csv_text(made))))[1:]
+    assert row == kept
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("# a", r"\# a"),
+        ("- a", r"\- a"),
+        ("1. a", r"1\. a"),
+        ("~~~", r"\~\~\~"),
+        ("===", r"\==="),
+        ("_a_ b_c", r"\_a\_ b_c"),
+        ("http://a www.b", r"http:\//a www\.b"),
+        ("+7.0 points, 1.5 s", "+7.0 points, 1.5 s"),
+    ],
+)
+def test_markdown_begins_nothing_of_its_own(text, written):
+    assert escape_markdown(text) == written
 
 
 def test_escapes():

@@ -1,8 +1,13 @@
 """Work in other processes gives what it gives here, in order, whatever becomes of a process."""
 
+import multiprocessing
 import os
 import signal
+import subprocess
+import sys
+import time
 
+import psutil
 import pytest
 
 from swatbench.report.side_by_side import begun, side_by_side
@@ -54,3 +59,43 @@ def test_many_in_a_row_and_at_once_leave_nothing_hanging():
         first, second = begun([lambda: 1] * 9), begun([lambda: 2] * 9)
         assert second() == [2] * 9
         assert first() == [1] * 9
+
+
+def test_who_stops_the_program_does_not_wait_for_the_work():
+    parent = os.getpid()
+
+    def interrupt():
+        raise KeyboardInterrupt
+
+    def work():
+        if os.getpid() != parent:
+            time.sleep(60)
+
+    began_s = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        side_by_side([interrupt, *[work] * 12])
+    assert time.monotonic() - began_s < 30
+    assert not multiprocessing.active_children()
+
+
+ORPHANS = """
+import time
+from swatbench.report.side_by_side import side_by_side
+
+def work():
+    print("at work", flush=True)
+    time.sleep(60)
+
+side_by_side([work] * 9)
+"""
+
+
+def test_workers_end_with_a_parent_that_is_killed():
+    """What they wait at, a pipe, tells them nothing: each of them holds the other end of it too."""
+    with subprocess.Popen([sys.executable, "-c", ORPHANS], stdout=subprocess.PIPE, text=True) as parent:
+        parent.stdout.readline()
+        workers = psutil.Process(parent.pid).children()
+        parent.kill()
+        parent.stdout.close()
+    _, alive = psutil.wait_procs(workers, timeout=20)
+    assert not [one for one in alive if one.status() != psutil.STATUS_ZOMBIE]

@@ -318,5 +318,5 @@ def test_the_shipped_suites_are_suites(repository: Path) -> None:
 
 
 def test_a_file_without_an_end_is_not_read_to_it() -> None:
-    with pytest.raises(SuiteError, match="at most 1,000,000 bytes"):
+    with pytest.raises(SuiteError, match="it is a pipe or a device"):
         load_suite(Path("/dev/zero"))

@@ -26,6 +26,9 @@ class Clock:
     def move(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
 
+    def seconds(self) -> float:
+        return (self.now - START).total_seconds()
+
 
 def progress(step: int, **changes: float) -> dict[str, float]:
     values = {"epoch": 1, "epochs": 3, "step": step, "steps": 300, "loss": 2.0, "learning_rate": 0.1}
@@ -51,7 +54,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def writer(tmp_path: Path, clock: Clock) -> LiveWriter:
-    return LiveWriter(tmp_path / "cell", clock=clock)
+    return LiveWriter(tmp_path / "cell", clock=clock, monotonic=clock.seconds)
 
 
 def steps(folder: Path) -> list[tuple[str, int]]:
@@ -64,7 +67,12 @@ def test_each_line_is_there_at_once_and_says_when(tmp_path: Path, writer: LiveWr
     clock.move(1.5)
     writer.report(progress(10, loss=1.25))
     line = json.loads((tmp_path / "cell" / LIVE).read_text().splitlines()[-1])
-    assert line == {"kind": "report", "at": "2025-03-01T12:00:01.500+00:00", **progress(10, loss=1.25)}
+    assert line == {
+        "kind": "report",
+        "at": "2025-03-01T12:00:01.500+00:00",
+        "clock_s": 1.5,
+        **progress(10, loss=1.25),
+    }
     writer.epoch(point(100, 40.0))
     assert steps(tmp_path / "cell") == [("start", 0), ("report", 10), ("epoch", 100)]
 

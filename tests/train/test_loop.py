@@ -219,7 +219,9 @@ class FirstBatch:
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 @pytest.mark.parametrize("step", [1, 4, 6, 7, 18])
-def test_a_run_asked_to_stop_at_any_step_ends_with_the_same_bits(train, make_model, recipe, precision, step):
+def test_a_run_asked_to_stop_at_any_step_ends_with_the_same_bits(
+    train, make_model, noise, recipe, precision, step
+):
     options = {
         "recipe": recipe.model_copy(update={"ema": Ema(decay=0.9)}),
         "precision": precision,
@@ -227,15 +229,59 @@ def test_a_run_asked_to_stop_at_any_step_ends_with_the_same_bits(train, make_mod
     whole, stopped = make_model(drop_path_rate=0.3), make_model(drop_path_rate=0.3)
     start = copy.deepcopy(stopped)
     expected = train(whole, folder="whole", **options)
-    taken = iter([False] * (step - 1) + [True] * 100)
+    given = Given(noise)
     with pytest.raises(TrainingStopped):
-        train(stopped, should_stop=lambda: next(taken), **options)
+        train(stopped, batches=given, should_stop=lambda: given.steps >= step, **options)
     begun = []
     found = train(start, begin=begun.append, **options)
     assert begun == [step]
     assert without_times(found.curve) == without_times(expected.curve)
     assert same_weights(start, whole)
     assert same_weights(found.average, expected.average)
+
+
+class Given:
+    """Training images, and how many steps of them were given."""
+
+    def __init__(self, batches):
+        self.steps, self._batches = 0, batches
+
+    def __getattr__(self, name):
+        return getattr(self._batches, name)
+
+    def __call__(self, epoch, *, start=0):
+        for batch in self._batches(epoch, start=start):
+            self.steps += 1
+            yield batch
+
+
+class Passes:
+    """Test images, and how often somebody began to go through them."""
+
+    def __init__(self, batches):
+        self.images, self.positions, self.begun, self._batches = batches.images, batches.positions, 0, batches
+
+    def __iter__(self):
+        self.begun += 1
+        yield from self._batches
+
+
+@pytest.mark.parametrize("tested", [1, 2], ids=["the weights", "their average"])
+def test_a_run_asked_to_stop_while_it_is_tested_keeps_the_epoch(
+    train, make_model, make_test, noise, recipe, tested
+):
+    options = {"recipe": recipe.model_copy(update={"ema": Ema(decay=0.9)})}
+    whole, stopped = make_model(drop_path_rate=0.3), make_model(drop_path_rate=0.3)
+    start = copy.deepcopy(stopped)
+    expected = train(whole, folder="whole", **options)
+    test = Passes(make_test(noise.images[:20], noise.labels[:20]))
+    with pytest.raises(TrainingStopped):
+        train(stopped, test=test, should_stop=lambda: test.begun >= tested, **options)
+    begun = []
+    found = train(start, begin=begun.append, **options)
+    assert begun == [noise.steps_per_epoch]
+    assert without_times(found.curve) == without_times(expected.curve)
+    assert same_weights(start, whole)
 
 
 def test_a_checkpoint_is_written_when_it_is_time(train, make_model, tmp_path):
