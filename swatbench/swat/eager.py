@@ -18,11 +18,11 @@ def runs_eagerly_on_cpu(x: Tensor, weight: Tensor) -> bool:
         weight: A parameter of it.
     """
     return (
-        x.device.type == "cpu"
+        not torch.compiler.is_compiling()  # first: a compiler cannot read what follows
+        and x.device.type == "cpu"
         and type(x) in {Tensor, nn.Parameter}
         and x.dtype in {torch.float32, torch.bfloat16}
         and torch.backends.mkldnn.is_available()
-        and not torch.compiler.is_compiling()
         and not torch.jit.is_tracing()
         and not (_is_transformed(x) or _is_transformed(weight))
     )

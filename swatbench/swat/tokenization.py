@@ -101,8 +101,8 @@ class StructureAwareTokenization(nn.Module):
         """Whether to compute images few at a time pays, and nothing but the usual layers is in the way."""
         return (
             bool(self.fused)
-            and self.conv2.kernel_size == (1, 1)
             and runs_eagerly_on_cpu(x, self.conv1.weight)
+            and self.conv2.kernel_size == (1, 1)
             and stem_bytes(x, self.conv1.stride[0], self.conv1.out_channels) > LARGE_BYTES
             and is_plain(self.conv1, nn.Conv2d)
             and is_plain(self.conv2, nn.Conv2d)
