@@ -93,7 +93,7 @@ class Stepper:
         sequence = np.random.SeedSequence((self.seed, epoch, step, micro_batch))
         drawn = int(sequence.generate_state(1)[0])
         # Not torch.manual_seed: for each kind of card that is not here, it keeps the call with a traceback,
-        # which is most of what a step costs beside the model.
+        # at every step.
         torch.default_generator.manual_seed(drawn)
         if self.device.type == "cuda":
             torch.cuda.manual_seed_all(drawn)
