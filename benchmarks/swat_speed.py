@@ -31,7 +31,7 @@ from swatbench.measure.memory import measure_memory
 from swatbench.models.build import build_model
 from swatbench.spec.catalog import PAIRS, parts_of
 from swatbench.stats.ratios import Ratio, paired_ratio
-from swatbench.store.provenance import processor_name
+from swatbench.store.provenance import environment, processor_name
 
 MODELS = ("deit_ti", "mixer_ti", "swin_t")
 
@@ -69,8 +69,8 @@ def main() -> None:
                 missed.append(f"{pair}, {row['what']}")
     if asked.json:
         asked.json.parent.mkdir(parents=True, exist_ok=True)
-        facts = {"processor": processor_name(), "torch": torch.__version__, "threads": asked.threads}
-        document = {**facts, "batch_size": asked.batch, "rows": rows, "missed": missed}
+        asked_for = {"threads": asked.threads, "batch_size": asked.batch, "seed": asked.seed}
+        document = {**environment().model_dump(mode="json"), **asked_for, "rows": rows, "missed": missed}
         asked.json.write_text(json.dumps(document, indent=1) + "\n")
     if missed:
         sys.exit(f"Missed: {'; '.join(missed)}.")

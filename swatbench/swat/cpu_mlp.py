@@ -11,6 +11,7 @@ tensors that are contiguous: over a permuted one it was measured twice as slow.
 Source: SWAT (IJCAI 2023), section 3.3, for the layers; `docs/log.md` for the measurements.
 """
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -21,7 +22,9 @@ from torch.autograd.function import once_differentiable
 from swatbench.swat.cpu_depthwise import Shiftable, convolve, gradients, margin_of
 
 CACHED_BYTES = 8 * 2**20
-"""Hidden channels of the images that are taken together, where not all are."""
+"""Hidden channels of the images of a large batch that are taken together in training."""
+FORWARD_BYTES = 2 * 2**20
+"""The same where nothing is kept, of any batch: memory that was just given back is faster than fresh one."""
 LARGE_BYTES = 16 * 2**20
 """Hidden channels of a batch that are computed again rather than kept."""
 
@@ -44,7 +47,9 @@ def structured_mlp(
     layers = (*fc1, *depthwise, *fc2)
     if torch.is_grad_enabled() and any(t.requires_grad for t in (x, *layers)):
         return _StructuredMlp.apply(x, *layers)
-    return _forward_few_at_a_time(x, _images_at_once(x, layers[0]), *layers)
+    return _joined(
+        x, layers, (_forward(some, *layers)[2] for some in x.split(_at_once(x, layers[0], FORWARD_BYTES)))
+    )
 
 
 class _StructuredMlp(torch.autograd.Function):
@@ -52,15 +57,18 @@ class _StructuredMlp(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, *layers: Tensor) -> Tensor:
-        ctx.images = _images_at_once(x, layers[0])
-        if ctx.images >= x.shape[0]:
-            w1, b1, weight, bias, w2, b2 = layers
-            before = F.linear(x, w1, b1)
-            between = convolve(gelu(before), weight, bias)
-            ctx.save_for_backward(x, *layers, before, between)
-            return F.linear(gelu(between), w2, b2)
-        ctx.save_for_backward(x, *layers)
-        return _forward_few_at_a_time(x, ctx.images, *layers)
+        large, kept = _is_large(x, layers[0]), []
+        ctx.images = _at_once(x, layers[0], CACHED_BYTES) if large else len(x)
+
+        def computed() -> Iterator[Tensor]:
+            for some in x.split(ctx.images):
+                before, between, out = _forward(some, *layers, keep=not large)
+                kept.extend(() if before is None else (before, between))
+                yield out
+
+        out = _joined(x, layers, computed())
+        ctx.save_for_backward(x, *layers, *kept)
+        return out
 
     @staticmethod
     @once_differentiable
@@ -68,43 +76,63 @@ class _StructuredMlp(torch.autograd.Function):
         x, *saved = ctx.saved_tensors  # once: gradient checkpointing refuses to be asked again
         layers, kept = saved[:6], saved[6:]
         w1, b1, weight, bias, w2, _ = layers
-        grad = grad_outputs[0].contiguous()
-        if kept:
-            before, between = kept
-            return _backward(x, grad, before, _activated(before, weight), between, w1, weight, w2)
         of_x, sums = torch.empty_like(x), [_zeros(layer) for layer in layers]
-        for some, its_grad, place in zip(*(t.split(ctx.images) for t in (x, grad, of_x)), strict=True):
-            before = F.linear(some, w1, b1)
-            hidden = _activated(before, weight)
-            between = convolve(hidden.shifted(0), weight, bias)[:, :, : x.shape[2]]
-            found, *of_layers = _backward(some, its_grad, before, hidden, between, w1, weight, w2)
+        split = (t.split(ctx.images) for t in (x, grad_outputs[0].contiguous(), of_x))
+        for index, (some, grad, place) in enumerate(zip(*split, strict=True)):
+            if kept:
+                before, between = kept[2 * index : 2 * index + 2]
+                hidden = _activated(before, weight)
+            else:
+                before = F.linear(some, w1, b1)
+                hidden = _activated(before, weight)
+                between = convolve(hidden.shifted(0), weight, bias)[:, :, : x.shape[2]]
+            found, *of_layers = _backward(some, grad, before, hidden, between, w1, weight, w2)
             place.copy_(found)
             for total, one in zip(sums, of_layers, strict=True):
                 total.add_(one)
         return of_x, *(total.to(layer.dtype) for total, layer in zip(sums, layers, strict=True))
 
 
-def _images_at_once(x: Tensor, weight: Tensor) -> int:
-    """All images of a batch, or of a large one as many as stay in the cache."""
-    each = x[0].numel() // x.shape[-1] * weight.shape[0] * x.element_size()
-    return x.shape[0] if each * x.shape[0] <= LARGE_BYTES else max(1, CACHED_BYTES // each)
+def _bytes(x: Tensor, weight: Tensor) -> int:
+    """Size of the hidden channels of all images."""
+    return x.numel() // x.shape[-1] * weight.shape[0] * x.element_size()
 
 
-def _forward_few_at_a_time(x: Tensor, images: int, *layers: Tensor) -> Tensor:
-    """The output, computed so many images at once, and nothing kept."""
-    if images >= x.shape[0]:
-        return _forward(x, *layers)
+def _is_large(x: Tensor, weight: Tensor) -> bool:
+    return _bytes(x, weight) > LARGE_BYTES
+
+
+def _at_once(x: Tensor, weight: Tensor, most_bytes: int) -> int:
+    """Images whose hidden channels take no more than so many bytes, and one at least."""
+    return max(1, most_bytes * len(x) // max(1, _bytes(x, weight)))
+
+
+def _joined(x: Tensor, layers: tuple[Tensor, ...], parts: Iterable[Tensor]) -> Tensor:
+    """The outputs of a batch from those of some of its images, one after the other."""
     out = x.new_empty(*x.shape[:-1], layers[-1].shape[0])
-    for some, place in zip(x.split(images), out.split(images), strict=True):
-        place.copy_(_forward(some, *layers))
+    begin = 0
+    for part in parts:
+        out[begin : begin + len(part)] = part
+        begin += len(part)
     return out
 
 
 def _forward(
-    x: Tensor, w1: Tensor, b1: Tensor, weight: Tensor, bias: Tensor, w2: Tensor, b2: Tensor
-) -> Tensor:
-    """The output, where nothing before it is kept."""
-    return F.linear(gelu(convolve(gelu_(F.linear(x, w1, b1)), weight, bias)), w2, b2)
+    x: Tensor,
+    w1: Tensor,
+    b1: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    w2: Tensor,
+    b2: Tensor,
+    *,
+    keep: bool = False,
+) -> tuple[Tensor | None, Tensor | None, Tensor]:
+    """What is before the first GELU and before the second, if they are kept, and the output."""
+    before = F.linear(x, w1, b1)
+    between = convolve(gelu(before) if keep else gelu_(before), weight, bias)
+    out = F.linear(gelu(between), w2, b2)
+    return (before, between, out) if keep else (None, None, out)
 
 
 def _backward(

@@ -49,6 +49,7 @@ def memory(request, monkeypatch):
         for module in (cpu_mlp, cpu_stem):
             monkeypatch.setattr(module, "LARGE_BYTES", 1)
             monkeypatch.setattr(module, "CACHED_BYTES", 1)
+        monkeypatch.setattr(cpu_mlp, "FORWARD_BYTES", 1)
         monkeypatch.setattr("swatbench.swat.tokenization.LARGE_BYTES", 1)
 
 
