@@ -20,7 +20,7 @@ ALL = [
     Requirement(text)
     for text in [*PROJECT["dependencies"], *(one for rows in EXTRAS.values() for one in rows)]
 ]
-BROUGHT = {"pyarrow": "datasets", "tqdm": "datasets"}
+BROUGHT = {"pyarrow": "datasets", "tqdm": "datasets", "triton": "torch"}
 """Packages that come with one of ours, and are used where that is."""
 
 

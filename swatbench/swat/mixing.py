@@ -145,11 +145,11 @@ class AmongPositions(nn.Module):
             ValueError: The S positions are not those of the images.
         """
         if self.positions is None:
-            return self.act(self.dwconv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1))
+            return self.act(self.dwconv(x.permute(0, 3, 1, 2))).permute(0, 2, 3, 1)
         if not self.prefix:
-            return self.act(_over_positions(self.dwconv, x, self.positions))
+            return self.act(_over_positions(self.dwconv, x, *self.positions.shape))
         apart, x = x[:, : self.prefix], x[:, self.prefix :]
-        return torch.cat((apart, self.act(_over_positions(self.dwconv, x, self.positions))), dim=1)
+        return torch.cat((apart, self.act(_over_positions(self.dwconv, x, *self.positions.shape))), dim=1)
 
     def _mixes_by_gelu(self) -> bool:
         """Whether convolution and activation are just those that are written by hand."""
@@ -198,12 +198,11 @@ class StructureAwareMlp(AmongPositions):
         """(B, prefix + S, features) or (B, H, W, features) → the same shape."""
         if self.fused and runs_eagerly_on_cpu(x, self.dwconv.weight) and self._is_bare():
             return self.drop2(self._by_hand(x))
-        hidden = self.fc1(x)
         if self.fused is True and x.is_cuda and not self.prefix and self._is_bare():
-            images = _as_images(hidden, self.positions).contiguous()
+            images = _as_images(self.fc1(x), self.positions).contiguous()
             if gelu_depthwise_triton.supported(images, self.dwconv.weight):
-                return self.drop2(self.fc2(self._by_kernel(images).view(hidden.shape)))
-        x = self.mix(self.drop1(self.act(hidden)))
+                return self.drop2(self.fc2(self._by_kernel(images).view(*x.shape[:-1], -1)))
+        x = self.mix(self.drop1(self.act(self.fc1(x))))
         return self.drop2(self.fc2(self.norm(x)))
 
     def _by_kernel(self, images: Tensor) -> Tensor:
@@ -224,11 +223,13 @@ class StructureAwareMlp(AmongPositions):
         )
 
     def _by_hand(self, x: Tensor) -> Tensor:
-        apart, x = x[:, : self.prefix], x[:, self.prefix :] if self.prefix else x
-        images = _as_images(x, self.positions).to(autocast_type(x)).contiguous()
+        tokens = x[:, self.prefix :] if self.prefix else x
+        images = _as_images(tokens, self.positions).to(autocast_type(x)).contiguous()
         layers = (_typed(layer, images) for layer in (self.fc1, self.dwconv, self.fc2))
-        mixed = structured_mlp(images, *layers).view(*x.shape[:-1], self.fc2.out_features)
-        return torch.cat((self.fc2(self.act(self.fc1(apart))), mixed), dim=1) if self.prefix else mixed
+        mixed = structured_mlp(images, *layers).view(*tokens.shape[:-1], self.fc2.out_features)
+        if not self.prefix:
+            return mixed
+        return torch.cat((self.fc2(self.act(self.fc1(x[:, : self.prefix]))), mixed), dim=1)
 
 
 class StructureAwareLastLinear(AmongPositions, nn.Linear):
@@ -277,7 +278,7 @@ class StructureAwareTokenLinear(nn.Linear):
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (as nn.Linear has it)
         """(B, C, N) → (B, C, N), channels before tokens as ResMLP calls it."""
         x = F.gelu(super().forward(input))
-        return _over_positions(self.dwconv, x, self.image)
+        return _over_positions(self.dwconv, x, *self.image.shape)
 
 
 def _typed(layer: nn.Linear | nn.Conv2d, like: Tensor) -> tuple[Tensor, Tensor]:
@@ -296,15 +297,20 @@ def _as_images(x: Tensor, positions: Positions | None) -> Tensor:
     if positions is None:
         return x
     segments, height, width = positions.shape
+    _check(x, segments, height, width)
+    return x.reshape(-1, height, width, x.shape[-1])
+
+
+def _over_positions(conv: nn.Conv2d, x: Tensor, segments: int, height: int, width: int) -> Tensor:
+    """Convolve (B, (segments height width), D) over height and width, each segment for itself."""
+    _check(x, segments, height, width)
+    x = rearrange(x, "B (s y x) D -> (B s) D y x", s=segments, y=height, x=width)
+    return rearrange(conv(x), "(B s) D y x -> B (s y x) D", s=segments)
+
+
+def _check(x: Tensor, segments: int, height: int, width: int) -> None:
     if not torch.compiler.is_compiling() and x.shape[1] != segments * height * width:
         raise ValueError(
             f"{x.shape[1]} positions do not form {segments} images of {height} × {width} "
             f"({segments * height * width})"
         )
-    return rearrange(x, "B (s y x) D -> (B s) y x D", s=segments, y=height, x=width)
-
-
-def _over_positions(conv: nn.Conv2d, x: Tensor, positions: Positions) -> Tensor:
-    """Convolve (B, (segments height width), D) over height and width, each segment for itself."""
-    images = rearrange(_as_images(x, positions), "I y x D -> I D y x")
-    return rearrange(conv(images), "(B s) D y x -> B (s y x) D", s=positions.shape[0])
