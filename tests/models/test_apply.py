@@ -163,10 +163,11 @@ def test_parts_can_be_applied_one_after_the_other_but_none_twice(name):
     assert [*once.state_dict()] == [*twice.state_dict()]
 
 
-def test_a_class_token_takes_the_plain_way_through_channel_mixing():
+@pytest.mark.parametrize("fused", [False, "auto"])
+def test_a_class_token_takes_the_plain_way_through_channel_mixing(fused):
     torch.manual_seed(0)
     plain = timm.create_model("deit_tiny_patch16_224", img_size=64, depth=1).eval()
-    mixed = apply_swat(copy.deepcopy(plain), parts=("channel_mixing",))
+    mixed = apply_swat(copy.deepcopy(plain), parts=("channel_mixing",), fused=fused)
     x = torch.randn(2, 17, 192)
     assert torch.allclose(mixed.blocks[0].mlp(x)[:, 0], plain.blocks[0].mlp(x)[:, 0], atol=1e-6)
     moved = x.clone()
