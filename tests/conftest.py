@@ -1,11 +1,21 @@
 """Values that several rooms' tests share."""
 
+import importlib
+from pathlib import Path
+
 import pytest
 
 from swatbench.spec.catalog import PAIRS, parts_of
 from swatbench.spec.cells import Resolution, Speed, TrainCell
 from swatbench.spec.data import Data
 from swatbench.spec.recipe import Recipe
+
+
+@pytest.fixture
+def benchmark(monkeypatch):
+    """Imports a module of a benchmark by name, as its own files do."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
+    return importlib.import_module
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The benchmarks of the harness itself: their bookkeeping, and short runs that prove nothing of speed."""
 
-import importlib
 import json
 import subprocess
 import sys
@@ -9,13 +8,6 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
-
-
-@pytest.fixture
-def benchmark(monkeypatch):
-    """Imports a module of the benchmark by name, as its own files do."""
-    monkeypatch.syspath_prepend(str(FOLDER))
-    return importlib.import_module
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """The benchmark of timing: its bookkeeping, and one run that is too short to prove anything."""
 
-import importlib
 import json
 import subprocess
 import sys
@@ -14,13 +13,6 @@ import pytest
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 METHODS = {"swatbench", "means, Welch", "torch.utils.benchmark", "until p < .05"}
 CASES = {"identical", "3 % more"}
-
-
-@pytest.fixture
-def benchmark(monkeypatch):
-    """Imports a module of the benchmark by name, as its own files do."""
-    monkeypatch.syspath_prepend(str(FOLDER))
-    return importlib.import_module
 
 
 @pytest.fixture(scope="module")

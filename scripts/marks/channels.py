@@ -14,8 +14,8 @@ INTO = 'x = rearrange(x, "B (s y x) D -> (B s) D y x"'
 OUT = '"(B s) D y x -> B (s y x) D"'
 NO_FIRST = (
     "no first activation",
-    "self.mix(self.drop1(self.act(self.fc1(x))))",
-    "self.mix(self.drop1(self.fc1(x)))",
+    "self.mix(self.drop1(self.act(hidden)))",
+    "self.mix(self.drop1(hidden))",
 )
 NO_SECOND = (
     "no second activation",

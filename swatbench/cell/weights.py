@@ -13,8 +13,9 @@ from torch import nn
 
 from swatbench.backbones import AVERAGE, WEIGHTS
 from swatbench.cell.model import builder
-from swatbench.errors import CheckpointError, MachineError, ModelError, first_line
+from swatbench.errors import CheckpointError, MachineError, ModelError
 from swatbench.job import Job
+from swatbench.models.factory import reason
 from swatbench.models.weights import fit_weights, read_weights, require_finite
 from swatbench.spec.catalog import find_model, parts_of, suggest
 from swatbench.spec.cells import ELSEWHERE, EvaluateCell, Machine, NamedWeights
@@ -243,8 +244,3 @@ def _named(name: str, config: dict[str, Any]) -> NamedWeights:
         )
     row = {"name": name, "img_size": size}
     return NamedWeights(pair=row, arm=ELSEWHERE, parts=(), seed=None, identity=name, preparation=preparation)
-
-
-def reason(error: Exception) -> str:
-    """What an error says in one line, without its end mark."""
-    return first_line(error)[:300].rstrip(".: ")

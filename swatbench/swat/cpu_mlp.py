@@ -11,7 +11,6 @@ tensors that are contiguous: over a permuted one it was measured twice as slow.
 Source: SWAT (IJCAI 2023), section 3.3, for the layers; `docs/log.md` for the measurements.
 """
 
-from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -20,6 +19,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from swatbench.swat.cpu_depthwise import Shiftable, convolve, gradients, margin_of
+from swatbench.swat.eager import zeros_to_sum_in
 
 CACHED_BYTES = 8 * 2**20
 """Hidden channels of the images of a large batch that are taken together in training."""
@@ -47,9 +47,7 @@ def structured_mlp(
     layers = (*fc1, *depthwise, *fc2)
     if torch.is_grad_enabled() and any(t.requires_grad for t in (x, *layers)):
         return _StructuredMlp.apply(x, *layers)
-    return _joined(
-        x, layers, (_forward(some, *layers)[2] for some in x.split(_at_once(x, layers[0], FORWARD_BYTES)))
-    )
+    return _few_at_a_time(x, FORWARD_BYTES, layers)
 
 
 class _StructuredMlp(torch.autograd.Function):
@@ -57,18 +55,14 @@ class _StructuredMlp(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, *layers: Tensor) -> Tensor:
-        large, kept = _is_large(x, layers[0]), []
-        ctx.images = _at_once(x, layers[0], CACHED_BYTES) if large else len(x)
-
-        def computed() -> Iterator[Tensor]:
-            for some in x.split(ctx.images):
-                before, between, out = _forward(some, *layers, keep=not large)
-                kept.extend(() if before is None else (before, between))
-                yield out
-
-        out = _joined(x, layers, computed())
-        ctx.save_for_backward(x, *layers, *kept)
-        return out
+        w1, b1, weight, bias, w2, b2 = layers
+        if _bytes(x, w1) > LARGE_BYTES:
+            ctx.save_for_backward(x, *layers)
+            return _few_at_a_time(x, CACHED_BYTES, layers)
+        before = F.linear(x, w1, b1)
+        between = convolve(gelu(before), weight, bias)
+        ctx.save_for_backward(x, *layers, before, between)
+        return F.linear(gelu(between), w2, b2)
 
     @staticmethod
     @once_differentiable
@@ -76,17 +70,17 @@ class _StructuredMlp(torch.autograd.Function):
         x, *saved = ctx.saved_tensors  # once: gradient checkpointing refuses to be asked again
         layers, kept = saved[:6], saved[6:]
         w1, b1, weight, bias, w2, _ = layers
-        of_x, sums = torch.empty_like(x), [_zeros(layer) for layer in layers]
-        split = (t.split(ctx.images) for t in (x, grad_outputs[0].contiguous(), of_x))
-        for index, (some, grad, place) in enumerate(zip(*split, strict=True)):
-            if kept:
-                before, between = kept[2 * index : 2 * index + 2]
-                hidden = _activated(before, weight)
-            else:
-                before = F.linear(some, w1, b1)
-                hidden = _activated(before, weight)
-                between = convolve(hidden.shifted(0), weight, bias)[:, :, : x.shape[2]]
-            found, *of_layers = _backward(some, grad, before, hidden, between, w1, weight, w2)
+        grad = grad_outputs[0].contiguous()
+        if kept:
+            before, between = kept
+            return _backward(x, grad, before, _activated(before, weight), between, w1, weight, w2)
+        of_x, sums = torch.empty_like(x), [zeros_to_sum_in(layer) for layer in layers]
+        images = _at_once(x, w1, CACHED_BYTES)
+        for some, its_grad, place in zip(*(t.split(images) for t in (x, grad, of_x)), strict=True):
+            before = F.linear(some, w1, b1)
+            hidden = _activated(before, weight)
+            between = convolve(hidden.shifted(0), weight, bias)[:, :, : x.shape[2]]
+            found, *of_layers = _backward(some, its_grad, before, hidden, between, w1, weight, w2)
             place.copy_(found)
             for total, one in zip(sums, of_layers, strict=True):
                 total.add_(one)
@@ -98,41 +92,26 @@ def _bytes(x: Tensor, weight: Tensor) -> int:
     return x.numel() // x.shape[-1] * weight.shape[0] * x.element_size()
 
 
-def _is_large(x: Tensor, weight: Tensor) -> bool:
-    return _bytes(x, weight) > LARGE_BYTES
-
-
 def _at_once(x: Tensor, weight: Tensor, most_bytes: int) -> int:
     """Images whose hidden channels take no more than so many bytes, and one at least."""
     return max(1, most_bytes * len(x) // max(1, _bytes(x, weight)))
 
 
-def _joined(x: Tensor, layers: tuple[Tensor, ...], parts: Iterable[Tensor]) -> Tensor:
-    """The outputs of a batch from those of some of its images, one after the other."""
-    out = x.new_empty(*x.shape[:-1], layers[-1].shape[0])
-    begin = 0
-    for part in parts:
-        out[begin : begin + len(part)] = part
-        begin += len(part)
+def _few_at_a_time(x: Tensor, most_bytes: int, layers: tuple[Tensor, ...]) -> Tensor:
+    """The output, computed for so many images at once that their hidden channels fit, and nothing kept."""
+    images = _at_once(x, layers[0], most_bytes)
+    if images >= len(x):
+        return _forward(x, *layers)
+    out = x.new_empty(*x.shape[:-1], len(layers[-1]))
+    for some, place in zip(x.split(images), out.split(images), strict=True):
+        place.copy_(_forward(some, *layers))
     return out
 
 
 def _forward(
-    x: Tensor,
-    w1: Tensor,
-    b1: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    w2: Tensor,
-    b2: Tensor,
-    *,
-    keep: bool = False,
-) -> tuple[Tensor | None, Tensor | None, Tensor]:
-    """What is before the first GELU and before the second, if they are kept, and the output."""
-    before = F.linear(x, w1, b1)
-    between = convolve(gelu(before) if keep else gelu_(before), weight, bias)
-    out = F.linear(gelu(between), w2, b2)
-    return (before, between, out) if keep else (None, None, out)
+    x: Tensor, w1: Tensor, b1: Tensor, weight: Tensor, bias: Tensor, w2: Tensor, b2: Tensor
+) -> Tensor:
+    return F.linear(gelu(convolve(gelu_(F.linear(x, w1, b1)), weight, bias)), w2, b2)
 
 
 def _backward(
@@ -181,8 +160,3 @@ def _gelu_backward(grad: Tensor, x: Tensor, *, out: Tensor) -> None:
     """Gradient of GELU at x; tensors with gaps between their rows are faster as permuted ones."""
     grad, x, out = (t.permute(0, 3, 1, 2) for t in (grad, x, out))
     torch.ops.aten.gelu_backward.grad_input(grad, x, grad_input=out)
-
-
-def _zeros(layer: Tensor) -> Tensor:
-    """What gradients of parts of a batch are summed in: never in less than float32."""
-    return torch.zeros_like(layer, dtype=torch.promote_types(layer.dtype, torch.float32))

@@ -17,6 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from swatbench.swat.eager import zeros_to_sum_in
+
 CACHED_BYTES = 8 * 2**20
 """Stem channels of the images that are taken together."""
 LARGE_BYTES = 16 * 2**20
@@ -83,7 +85,7 @@ class _Stem(torch.autograd.Function):
     def backward(ctx: Any, *grad_outputs: Tensor) -> Grads:  # pyright: ignore[reportIncompatibleMethodOverride]
         images, *parameters = ctx.saved_tensors
         of_images = torch.empty_like(images) if ctx.needs_input_grad[0] else None
-        sums = [None if p is None else torch.zeros_like(p, dtype=_at_least_float32(p)) for p in parameters]
+        sums = [None if p is None else zeros_to_sum_in(p) for p in parameters]
         split = images.split(ctx.at_once), grad_outputs[0].contiguous().split(ctx.at_once)
         begin = 0
         for some, its_grad in zip(*split, strict=True):
@@ -181,7 +183,3 @@ def _backward(
         of_b1 = of_position.sum((0, 2, 3))
     of_b2 = None if b2 is None else of_out.sum(0)
     return of_x, of_w1, of_b1, of_position, of_scale, of_shift, of_w2.view_as(w2), of_b2
-
-
-def _at_least_float32(parameter: Tensor) -> torch.dtype:
-    return torch.promote_types(parameter.dtype, torch.float32)

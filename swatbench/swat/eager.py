@@ -44,6 +44,11 @@ def autocast_type(x: Tensor) -> torch.dtype:
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
 
 
+def zeros_to_sum_in(parameter: Tensor) -> Tensor:
+    """What gradients of parts of a batch are summed in: never in less than float32."""
+    return torch.zeros_like(parameter, dtype=torch.promote_types(parameter.dtype, torch.float32))
+
+
 def is_plain(module: nn.Module, kind: type[nn.Module]) -> bool:
     """Whether a module is of just this class and nothing is hooked to it, so that it may be bypassed."""
     hooked = module._forward_hooks or module._forward_pre_hooks  # noqa: SLF001

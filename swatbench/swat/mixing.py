@@ -151,13 +151,6 @@ class AmongPositions(nn.Module):
         apart, x = x[:, : self.prefix], x[:, self.prefix :]
         return torch.cat((apart, self.act(_over_positions(self.dwconv, x, *self.positions.shape))), dim=1)
 
-    def _mixes_by_gelu(self) -> bool:
-        """Whether convolution and activation are just those that are written by hand."""
-        act = self.act
-        return (
-            is_plain(self.dwconv, nn.Conv2d) and is_plain(act, nn.GELU) and act.approximate == "none"  # type: ignore[union-attr]
-        )
-
 
 class StructureAwareMlp(AmongPositions):
     """Linear → GELU → depthwise convolution over positions → GELU → Linear, on (B, S, features) tensors.
@@ -198,11 +191,12 @@ class StructureAwareMlp(AmongPositions):
         """(B, prefix + S, features) or (B, H, W, features) → the same shape."""
         if self.fused and runs_eagerly_on_cpu(x, self.dwconv.weight) and self._is_bare():
             return self.drop2(self._by_hand(x))
+        hidden = self.fc1(x)
         if self.fused is True and x.is_cuda and not self.prefix and self._is_bare():
-            images = _as_images(self.fc1(x), self.positions).contiguous()
+            images = _as_images(hidden, self.positions).contiguous()
             if gelu_depthwise_triton.supported(images, self.dwconv.weight):
-                return self.drop2(self.fc2(self._by_kernel(images).view(*x.shape[:-1], -1)))
-        x = self.mix(self.drop1(self.act(self.fc1(x))))
+                return self.drop2(self.fc2(self._by_kernel(images).view(hidden.shape)))
+        x = self.mix(self.drop1(self.act(hidden)))
         return self.drop2(self.fc2(self.norm(x)))
 
     def _by_kernel(self, images: Tensor) -> Tensor:
@@ -219,7 +213,9 @@ class StructureAwareMlp(AmongPositions):
             and self.fc2.bias is not None
             and isinstance(self.norm, nn.Identity)
             and not (self.training and getattr(self.drop1, "p", 0.0))
-            and self._mixes_by_gelu()
+            and is_plain(self.dwconv, nn.Conv2d)
+            and is_plain(self.act, nn.GELU)
+            and getattr(self.act, "approximate", None) == "none"
         )
 
     def _by_hand(self, x: Tensor) -> Tensor:

@@ -31,6 +31,22 @@ def distance(found, expected):
     return float((found - expected).norm() / expected.norm())
 
 
+def compared(layer, x):
+    """Outputs of a layer's fused and drawn forms, whose values and gradients are found to be the same."""
+    drawn = copy.deepcopy(layer)
+    drawn.fused = False
+    a, b = (x.clone().requires_grad_() for _ in range(2))
+    found, expected = layer(a), drawn(b)
+    assert distance(found, expected) < CLOSE
+    weights = torch.randn_like(expected)
+    (found * weights).sum().backward(retain_graph=True)
+    (expected * weights).sum().backward(retain_graph=True)
+    assert distance(a.grad, b.grad) < CLOSE
+    for parameter, other in zip(layer.parameters(), drawn.parameters(), strict=True):
+        assert distance(parameter.grad, other.grad) < CLOSE
+    return found, expected
+
+
 def model_of(pair, fused="auto"):
     row = PAIRS[pair].as_dict()
     model = build_model(
@@ -87,18 +103,7 @@ def mlp(kernel, *, features=6, hidden=16, prefix=0):
 @pytest.mark.usefixtures("memory")
 def test_an_mlp_by_hand_is_the_mlp_operator_by_operator(kernel, prefix):
     layer = mlp(kernel, prefix=prefix)
-    drawn = copy.deepcopy(layer)
-    drawn.fused = False
-    x = torch.randn(4, 35 + prefix, 6)
-    a, b = (x.clone().requires_grad_() for _ in range(2))
-    found, expected = layer(a), drawn(b)
-    assert distance(found, expected) < CLOSE
-    weights = torch.randn_like(expected)
-    (found * weights).sum().backward()
-    (expected * weights).sum().backward()
-    assert distance(a.grad, b.grad) < CLOSE
-    for parameter, other in zip(layer.parameters(), drawn.parameters(), strict=True):
-        assert distance(parameter.grad, other.grad) < CLOSE
+    compared(layer, torch.randn(4, 35 + prefix, 6))
 
 
 def test_what_is_kept_for_backward_is_what_lies_before_each_gelu_and_of_a_large_batch_nothing(monkeypatch):
@@ -165,20 +170,9 @@ def test_a_stem_by_hand_is_the_stem_operator_by_operator(position, norm, bias, m
     monkeypatch.setattr("swatbench.swat.tokenization.LARGE_BYTES", 1)
     monkeypatch.setattr(cpu_stem, "CACHED_BYTES", 2 * 8 * 12 * 8 * 4)
     layer = stem(position=position, norm=norm, bias=bias)
-    drawn = copy.deepcopy(layer)
-    drawn.fused = False
-    images = torch.randn(5, 3, 16, 24)
-    a, b = (images.clone().requires_grad_() for _ in range(2))
-    found, expected = layer(a), drawn(b)
+    found, expected = compared(layer, torch.randn(5, 3, 16, 24))
     assert "Stem" in str(_functions(found))
     assert "Stem" not in str(_functions(expected))
-    assert distance(found, expected) < CLOSE
-    weights = torch.randn_like(expected)
-    (found * weights).sum().backward()
-    (expected * weights).sum().backward()
-    assert distance(a.grad, b.grad) < CLOSE
-    for parameter, other in zip(layer.parameters(), drawn.parameters(), strict=True):
-        assert distance(parameter.grad, other.grad) < CLOSE
 
 
 def _functions(tensor):
@@ -209,19 +203,9 @@ def projection(*, bias=True, kernel=3):
 
 @pytest.mark.parametrize("bias", [True, False])
 def test_a_projection_is_one_map_in_training_where_tokens_are_many(bias):
-    layer = projection(bias=bias)
-    drawn = copy.deepcopy(layer)
-    drawn.fused = False
-    x = torch.randn(2, 40, 32)
-    found, expected = layer(x), drawn(x)
+    found, expected = compared(projection(bias=bias), torch.randn(2, 40, 32))
     assert "Convolution" in str(_functions(expected))
     assert "Convolution" not in str(_functions(found))
-    weights = torch.randn_like(expected)
-    (found * weights).sum().backward()
-    (expected * weights).sum().backward()
-    assert distance(found, expected) < CLOSE
-    for parameter, other in zip(layer.parameters(), drawn.parameters(), strict=True):
-        assert distance(parameter.grad, other.grad) < CLOSE
 
 
 def test_few_tokens_are_not_worth_a_matrix():
