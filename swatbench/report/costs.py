@@ -222,7 +222,7 @@ def _measured_rows(cost: CostRatios) -> Iterator[Row]:
     ratios: dict[Protocol, Ratio | None] = {"inference": cost.inference, "training": cost.training}
     for protocol, ratio in ratios.items():
         if ratio is not None:
-            yield {"quantity": CALLS[protocol], **_time_row(ratio, cost.timing(protocol))}
+            yield {"quantity": CALLS[protocol], **time_row(ratio, cost.timing(protocol))}
     peaks = {"inference": cost.inference_memory, "training": cost.training_memory}
     for protocol, peak in peaks.items():
         if peak is not None:
@@ -236,7 +236,13 @@ def _peak_verdict(peak: PeakRatio) -> str:
     return f"{'more' if peak.ratio > 1 else 'less'}; {ONE_MEASUREMENT}"
 
 
-def _time_row(ratio: Ratio, timing: Timing | None) -> Row:
+def time_row(ratio: Ratio, timing: Timing | None) -> Row:
+    """What a table tells of a paired ratio.
+
+    Args:
+        ratio: The ratio.
+        timing: How it was timed, where that is known.
+    """
     return {
         "ratio": ratio.ratio,
         "interval": words.factors(ratio.low, ratio.high) if ratio.enough else words.NOTHING,

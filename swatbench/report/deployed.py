@@ -3,19 +3,20 @@
 Only inference has a deployed form; it is timed in the same rounds as all other calls.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from swatbench.report import words
-from swatbench.report.conditions import condition_columns, timing_of
-from swatbench.report.costs import costs_of, ratio_verdict
-from swatbench.report.ratios import samples_of
+from swatbench.report.conditions import condition_columns
+from swatbench.report.costs import costs_of, time_row
+from swatbench.report.ratios import TimeRatio, samples_of, time_ratio
 from swatbench.report.section import Section
 from swatbench.report.selection import Measured
 from swatbench.report.table import Column, Table, make_table
 from swatbench.report.tables import WHO, Link, Row
-from swatbench.stats.ratios import Ratio, paired_ratio
-from swatbench.store.cost import DEPLOYED, TWIN
+from swatbench.store.cost import DEPLOYED
 
 NOTE = (
     "Linear map and convolution of a structured projection are one linear map, so that after folding the "
@@ -24,6 +25,8 @@ NOTE = (
     "draws the model; times are those of the form that ran."
 )
 """What the two forms are."""
+NO_SAMPLES = "no samples"
+"""Verdict where times cannot be compared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +39,7 @@ class Form:
         params: Its parameters.
         macs: MACs of one image.
         median_s: Median time of a forward pass.
-        ratio: That time as a multiple of the reference's, or None without samples.
+        time: That time as a multiple of the reference's, or None without samples.
     """
 
     arm: str
@@ -44,11 +47,12 @@ class Form:
     params: int
     macs: int
     median_s: float
-    ratio: Ratio | None
+    time: TimeRatio | None
 
 
 def forms_of(measured: Measured) -> Iterator[Form]:
     """Both forms of every arm that was measured in both."""
+    samples = samples_of(measured)
     for deployed in measured.result.deployed:
         trained = measured.cost(deployed.arm)
         if trained is None:
@@ -63,7 +67,7 @@ def forms_of(measured: Measured) -> Iterator[Form]:
                 params=cost.params,
                 macs=cost.macs,
                 median_s=cost.inference_s.p50,
-                ratio=_ratio(measured, name),
+                time=_time(measured, samples, name),
             )
 
 
@@ -103,28 +107,22 @@ def _rows(sections: Sequence[Section], link: Link) -> Iterator[Row]:
                     "macs": form.macs,
                     "inference_p50_s": form.median_s,
                     "reference": measured.result.reference,
-                    **_told(measured, form.ratio),
+                    **_told(form.time),
                     "record": link(measured.stored),
                 }
 
 
-def _told(measured: Measured, ratio: Ratio | None) -> Row:
-    if ratio is None:
-        return {"verdict": "no samples"}
-    return {
-        "ratio": ratio.ratio,
-        "low": ratio.low,
-        "high": ratio.high,
-        "interval": f"{words.factor(ratio.low)} to {words.factor(ratio.high)}",
-        "floor": ratio.floor,
-        "verdict": ratio_verdict(ratio, timing_of(measured.result, "inference", measured.result.batch_size)),
-    }
+def _told(time: TimeRatio | None) -> Row:
+    return {"verdict": NO_SAMPLES} if time is None else time_row(time.ratio, time.timing)
 
 
-def _ratio(measured: Measured, name: str) -> Ratio | None:
-    """The paired ratio of a call to the reference's; None where samples cannot be read."""
-    samples = samples_of(measured)
-    try:
-        return paired_ratio(*(samples[f"inference/{one}"] for one in (name, measured.result.reference, TWIN)))
-    except (KeyError, ValueError):
-        return None
+def _time(measured: Measured, samples: Mapping[str, np.ndarray], name: str) -> TimeRatio | None:
+    """The ratio of a forward pass to the reference's, both on the measurement's own batch."""
+    result = measured.result
+    own = next(
+        call
+        for call in measured.calls(result.reference)
+        if (call.protocol, call.batch_size) == ("inference", result.batch_size)
+    )
+    found = time_ratio(measured, own, samples, (name, result.reference))
+    return found if isinstance(found, TimeRatio) else None

@@ -1,8 +1,8 @@
 """Structured attention in a profile: as it was trained, and folded as it is deployed."""
 
 from swatbench.report import words
-from swatbench.report.costs import ratio_verdict
-from swatbench.report.deployed import Form, forms_of
+from swatbench.report.costs import time_row
+from swatbench.report.deployed import NO_SAMPLES, Form, forms_of
 from swatbench.report.profile_table import ProfileTable
 from swatbench.report.selection import Measured
 
@@ -21,8 +21,8 @@ def deployed_profile(measured: Measured) -> ProfileTable:
 
 def _row(form: Form) -> tuple[str, ...]:
     counted = words.whole(form.params), words.quantity(form.macs), words.duration(form.median_s)
-    ratio = form.ratio
-    if ratio is None:
-        return (f"{form.arm}, {form.form}", *counted, words.NOTHING, words.NOTHING, "no samples")
-    interval = f"{words.factor(ratio.low)} to {words.factor(ratio.high)}"
-    return (f"{form.arm}, {form.form}", *counted, words.factor(ratio.ratio), interval, ratio_verdict(ratio))
+    who = f"{form.arm}, {form.form}"
+    if form.time is None:
+        return (who, *counted, words.NOTHING, words.NOTHING, NO_SAMPLES)
+    told = time_row(form.time.ratio, form.time.timing)
+    return (who, *counted, words.factor(told["ratio"]), told["interval"], told["verdict"])

@@ -73,7 +73,7 @@ def profile_of(measured: Measured) -> dict[str, Any]:
 def _deployed(measured: Measured) -> Iterator[dict[str, Any]]:
     """Both forms of arms that have two."""
     for form in forms_of(measured):
-        ratio = form.ratio
+        ratio = form.time and form.time.ratio
         told = {} if ratio is None else {"ratio": ratio.ratio, "low": ratio.low, "high": ratio.high}
         yield {
             "arm": form.arm,

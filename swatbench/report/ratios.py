@@ -172,6 +172,30 @@ def samples_of(measured: Measured) -> Mapping[str, np.ndarray]:
     return {} if isinstance(samples, Exception) else samples
 
 
+def time_ratio(
+    measured: Measured,
+    call: Called,
+    samples: Mapping[str, np.ndarray] | Exception,
+    arms: tuple[str, str],
+) -> TimeRatio | Exception:
+    """The ratio of one call's times, or why there is none.
+
+    Args:
+        measured: The measurement.
+        call: The call.
+        samples: The raw samples, or why they cannot be used.
+        arms: What stands for the arm and for its reference in the names of the samples.
+    """
+    if isinstance(samples, Exception):
+        return samples
+    try:
+        ratio = paired_ratio(*(samples[f"{call.samples}/{name}"] for name in (*arms, TWIN)))
+    except (ValueError, KeyError) as error:
+        return error
+    timing = timing_of(measured.result, call.protocol, call.batch_size)
+    return TimeRatio(protocol=call.protocol, batch_size=call.batch_size, ratio=ratio, timing=timing)
+
+
 def moved_in_words(ratio: Ratio) -> str:
     """How far a ratio of time moved while it was measured, or an empty text where it did not."""
     if not ratio.drift.detected:
@@ -186,7 +210,7 @@ def _times(
     unusable: list[Unusable] = []
     samples = _samples(measured, reference)
     for call in _shared(measured, arm, reference):
-        time = _time(measured, call, samples, (arm, reference))
+        time = time_ratio(measured, call, samples, (arm, reference))
         if isinstance(time, TimeRatio):
             times.append(time)
         else:
@@ -216,23 +240,6 @@ def _shared(measured: Measured, arm: str, reference: str) -> tuple[Called, ...]:
         {(call.protocol, call.batch_size): call for call in measured.calls(name)} for name in (arm, reference)
     )
     return tuple(call for key, call in own.items() if key in other)
-
-
-def _time(
-    measured: Measured,
-    call: Called,
-    samples: Mapping[str, np.ndarray] | Exception,
-    arms: tuple[str, str],
-) -> TimeRatio | Exception:
-    """The ratio of one call, or why there is none."""
-    if isinstance(samples, Exception):
-        return samples
-    try:
-        ratio = paired_ratio(*(samples[f"{call.samples}/{name}"] for name in (*arms, TWIN)))
-    except (ValueError, KeyError) as error:
-        return error
-    timing = timing_of(measured.result, call.protocol, call.batch_size)
-    return TimeRatio(protocol=call.protocol, batch_size=call.batch_size, ratio=ratio, timing=timing)
 
 
 def _peak(own: ArmCost, reference: ArmCost, protocol: Protocol, kind: str) -> PeakRatio | None:
