@@ -4,6 +4,7 @@ With `--audit` it also asks, over the network, whether anything that is installe
 """
 
 import argparse
+import importlib.metadata
 import importlib.util
 import json
 import os
@@ -50,7 +51,7 @@ AUDIT = [
 
 def consistency() -> list[str]:
     """The command that says whether installed packages are what they require of one another; no network."""
-    if importlib.util.find_spec("pip") is not None:
+    if any(importlib.metadata.distributions(name="pip")):
         return [sys.executable, "-m", "pip", "check"]
     return [shutil.which("uv") or "uv", "pip", "check", "--python", sys.executable]
 
