@@ -30,6 +30,7 @@ ROW = re.compile(
 NEVER = {
     "kills.json": ("broken",),
     "disk.json": ("hand_wrong", "training_wrong"),
+    "mounted.json": ("wrong",),
     "sharing.json": ("real_differing", "real_not_whole", "small_at_once", "small_beside", "small_early"),
     "suites.json": ("otherwise",),
     "images.json": ("escaped", "slow"),
