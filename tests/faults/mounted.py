@@ -1,10 +1,10 @@
-"""Whole commands on file systems that are really full, out of inodes or read-only, and again once that is mended.
+"""Whole commands on file systems that are really full, out of inodes or read-only, and again once mended.
 
     python -m tests.faults.mounted --sizes 20
 
-The file systems are tmpfs, mounted in a namespace of this command's own (`unshare --mount --map-root-user`), which
-takes no privilege where the system allows it. One holds `results`, one `reports`; sizes are spread over what
-an undisturbed run needs, from nothing on. What is found is written to `results/reliability/mounted.json`.
+The file systems are tmpfs, mounted in a namespace of this command's own (`unshare --mount --map-root-user`),
+which takes no privilege where the system allows it. One holds `results`, one `reports`; sizes are spread over
+what an undisturbed run needs, from nothing on. What is found is written to `results/reliability/mounted.json`.
 """
 
 import argparse
@@ -83,7 +83,7 @@ def _system(*command: str) -> None:
 
 
 def most_used(start: Start, folder: Path) -> dict[str, int]:
-    """Most bytes that each folder held at any time of an undisturbed run, looked at every few milliseconds."""
+    """Most bytes that each folder ever held in an undisturbed run, looked at every few milliseconds."""
     mounts = {name: Mounted(folder / name, "size=1g") for name in FOLDERS}
     most = Counter[str]()
     run = start(RUN, folder)
@@ -188,7 +188,7 @@ def measure(sizes: int) -> tuple[dict[str, object], list[str]]:
 
 
 def main() -> None:
-    """Measure in a namespace, and write what was found; the exit code is 1 if anything was not as promised."""
+    """Measure in a namespace, and write what was found; the exit code is 1 if anything broke."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
