@@ -3,8 +3,8 @@
     python -m tests.faults.mounted --sizes 20
 
 The file systems are tmpfs, mounted in a namespace of this command's own (`unshare --mount --map-root-user`),
-which takes no privilege where the system allows it. One holds `results`, one `reports`; sizes are spread over
-what an undisturbed run needs, from nothing on. What is found is written to `results/reliability/mounted.json`.
+which takes no privilege where the system allows it. One holds `results`, one `reports`; sizes are spread
+over what an undisturbed run needs, from nothing on. What is found is in `results/reliability/mounted.json`.
 """
 
 import argparse
