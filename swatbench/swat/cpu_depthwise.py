@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from swatbench.swat.scratch import Slot, scratch
+
 STRIP = 3
 """Columns of the widest kernel whose weight gradient oneDNN has a depthwise kernel for."""
 
@@ -34,15 +36,17 @@ class Shiftable:
     margin: int
 
     @classmethod
-    def empty(cls, like: Tensor, margin: int) -> "Shiftable":
+    def empty(cls, slot: Slot, like: Tensor, margin: int) -> "Shiftable":
         """Zeros where the margin lies; what the tensor holds is left to be written.
 
         Args:
-            like: (I, H, W, D), whose shape, type and device it takes.
+            slot: Which scratch memory it lies in.
+            like: (I, H, W, D), whose shape and type it takes.
             margin: Columns of zeros.
         """
         I, H, W, D = like.shape
-        made = cls(like.new_empty((I * H * (W + margin) + margin) * D), (I, H, W, D), margin)
+        size = (I * H * (W + margin) + margin) * D
+        made = cls(scratch(slot, (size,), like=like), (I, H, W, D), margin)
         made.memory[: margin * D] = 0
         made.shifted(0)[:, :, W:] = 0
         return made
@@ -85,28 +89,25 @@ def gradients(x: Shiftable, grad: Shiftable, weight: Tensor) -> tuple[Tensor, Te
         grad: Gradient of its output, with the same margin.
         weight: The kernel.
     """
-    everything = grad.shifted(0), x.shifted(0), weight
+    # A convolution with the kernel turned round; oneDNN's own gradient was measured up to 1.8 times as slow.
+    of_x = convolve(grad.shifted(0), weight.flip(2, 3), None)[:, :, : x.shape[2]]
+    k = weight.shape[-1]
     if not x.margin:
-        of_x, of_weight, of_bias = _backward(*everything, (True, True, True))
-        return of_x.permute(0, 2, 3, 1), of_weight, of_bias
-    of_x = _backward(*everything, (True, False, False))[0].permute(0, 2, 3, 1)[:, :, : x.shape[2]]
-    k, of_weight, of_bias = weight.shape[-1], torch.empty_like(weight), None
+        return of_x, *_of_parameters(grad.own, x.own, weight, with_bias=True)
+    of_weight, of_bias = torch.empty_like(weight), None
     for left in (*range(0, k - STRIP, STRIP), k - STRIP):
         offset = left - x.margin  # how far right of its output the strip's middle column reads
         shifted = grad.shifted(max(offset, 0)), x.shifted(max(-offset, 0))
-        of_strip, summed = _backward(
-            *shifted, weight[..., left : left + STRIP], (False, True, of_bias is None)
-        )[1:]
-        of_weight[..., left : left + STRIP] = of_strip
+        strip = slice(left, left + STRIP)
+        of_strip, summed = _of_parameters(*shifted, weight[..., strip], with_bias=of_bias is None)
+        of_weight[..., strip] = of_strip
         of_bias = summed if of_bias is None else of_bias
     assert of_bias is not None
     return of_x, of_weight, of_bias
 
 
-def _backward(
-    grad: Tensor, x: Tensor, weight: Tensor, wanted: tuple[bool, bool, bool]
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of x (I, D, H, W), weight and bias, or what is no tensor where one is not wanted."""
+def _of_parameters(grad: Tensor, x: Tensor, weight: Tensor, *, with_bias: bool) -> tuple[Tensor, Tensor]:
+    """Gradients of weight and bias; the second is no tensor where it is not wanted."""
     D, _, height, width = weight.shape
     return torch.ops.aten.convolution_backward(
         grad.permute(0, 3, 1, 2),
@@ -119,5 +120,5 @@ def _backward(
         False,
         [0, 0],
         D,
-        wanted,
-    )
+        [False, True, with_bias],
+    )[1:]

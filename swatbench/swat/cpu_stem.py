@@ -3,8 +3,9 @@
 I images, Y × X sub-patches, E stem channels, c output channels, a × a sub-patches of one token.
 
 The E channels at half resolution are the largest tensors of a structured model, and autograd keeps three or
-four of them. They are cheap to compute again from the image, so nothing else is kept, and images are taken
-few at a time, so that their channels stay in the processor's cache.
+four of them. They are cheap to compute again from the image, so nothing else is kept, and few images, or
+rows of tokens where no convolution crosses them, are taken at a time, so that their channels stay in the
+processor's cache.
 
 Source: SWAT (IJCAI 2023), section 3.1; `docs/log.md` for the measurements.
 """
@@ -14,12 +15,14 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from swatbench.swat.eager import zeros_to_sum_in
+from swatbench.swat.scratch import scratch
 
-CACHED_BYTES = 8 * 2**20
+CACHED_BYTES = 4 * 2**20
 """Stem channels of the images that are taken together."""
 LARGE_BYTES = 16 * 2**20
 """Stem channels of a batch from which this form is worth while."""
@@ -68,7 +71,21 @@ def stem(
         sizes: Stride, padding and epsilon.
     """
     images = images.contiguous(memory_format=torch.channels_last)  # so that no E channels need be moved later
-    return _Stem.apply(images, *conv1, position, *(norm or (None, None)), *conv2, sizes)
+    strips = _as_strips(images, conv1[0], position, sizes)
+    x = _Stem.apply(strips, *conv1, position, *(norm or (None, None)), *conv2, sizes)
+    return x.view(len(images), -1, *x.shape[2:])
+
+
+def _as_strips(images: Tensor, w1: Tensor, position: Tensor | None, sizes: StemSizes) -> Tensor:
+    """Images cut into rows of tokens, (I·rows, channels, y, width), where no convolution crosses them.
+
+    One image at full width is more than a cache holds.
+    """
+    step = sizes.stride * (1 if position is None else position.shape[-1])
+    height = images.shape[2]
+    if sizes.padding or w1.shape[-2] != sizes.stride or height % step:
+        return images
+    return rearrange(images, "I c (rows y) x -> (I rows) c y x", y=step)
 
 
 class _Stem(torch.autograd.Function):
@@ -78,7 +95,11 @@ class _Stem(torch.autograd.Function):
         ctx.save_for_backward(images, *parameters)
         ctx.sizes = sizes
         ctx.at_once = max(1, CACHED_BYTES * len(images) // stem_bytes(images, sizes.stride, len(layers[0])))
-        return torch.cat([_forward(some, *layers) for some in images.split(ctx.at_once)])
+        (I, _, height, width), stride = images.shape, sizes.stride
+        out = images.new_empty(I, height // stride, width // stride, len(layers[5]))
+        for some, place in zip(images.split(ctx.at_once), out.split(ctx.at_once), strict=True):
+            _forward_into(place, some, *layers)
+        return out
 
     @staticmethod
     @once_differentiable
@@ -102,7 +123,8 @@ class _Stem(torch.autograd.Function):
         return of_images, *found, None
 
 
-def _forward(
+def _forward_into(
+    out: Tensor,
     images: Tensor,
     w1: Tensor,
     b1: Tensor,
@@ -112,11 +134,15 @@ def _forward(
     w2: Tensor,
     b2: Tensor | None,
     sizes: StemSizes,
-) -> Tensor:
+) -> None:
     x = _ops.gelu_(_before(images, w1, b1, position, sizes))
     if scale is not None:
         x = F.layer_norm(x, scale.shape, scale, shift, sizes.norm_eps)
-    return F.linear(x, w2.flatten(1), b2)
+    rows, out_rows = x.view(-1, len(w1)), out.view(-1, len(w2))
+    if b2 is None:
+        torch.mm(rows, w2.flatten(1).t(), out=out_rows)
+    else:
+        torch.addmm(b2, rows, w2.flatten(1).t(), out=out_rows)
 
 
 def _before(images: Tensor, w1: Tensor, b1: Tensor, position: Tensor | None, sizes: StemSizes) -> Tensor:
@@ -131,6 +157,15 @@ def _in_tokens(x: Tensor, position: Tensor) -> Tensor:
     """(I, Y, X, E) seen as (I·H, a, W, a, E), the sub-patches of each token along the second and fourth."""
     a = position.shape[-1]
     return x.view(-1, a, x.shape[2] // a, a, x.shape[3])
+
+
+def _row_by_row(a: Tensor, b: Tensor) -> Tensor:
+    """Product of (I, Y, X, c) and (I, Y, X, E) over all positions, (c, E), as a sum of products of rows.
+
+    So each thread reads what it has written; one product at once was measured up to three times as slow.
+    """
+    rows = (t.reshape(-1, *t.shape[2:]) for t in (a, b))
+    return torch.einsum("rxc,rxe->rce", *rows).sum(0)
 
 
 def _backward(
@@ -150,18 +185,20 @@ def _backward(
     """Gradients of the images and of all parameters, in the order of the arguments."""
     E, of_out = len(w1), grad.reshape(-1, grad.shape[-1])
     before = _before(images, w1, b1, position, sizes)
-    hidden = _ops.gelu(before)
-    of_hidden = (of_out @ w2.flatten(1)).view(before.shape)
+    hidden = _ops.gelu.out(before, out=scratch("hidden", tuple(before.shape), like=before))
+    of_hidden = scratch("grad", tuple(before.shape), like=before)
+    torch.mm(of_out, w2.flatten(1), out=of_hidden.view(-1, E))
     of_scale = of_shift = None
     if scale is None:
-        of_w2 = of_out.t() @ hidden.view(-1, E)
+        of_w2 = _row_by_row(grad, hidden)
     else:
         normed, mean, deviation = _ops.native_layer_norm(hidden, [E], scale, shift, sizes.norm_eps)
-        of_w2 = of_out.t() @ normed.view(-1, E)
+        of_w2 = _row_by_row(grad, normed)
         of_hidden, of_scale, of_shift = _ops.native_layer_norm_backward(
             of_hidden, hidden, [E], mean, deviation, scale, shift, [True, True, True]
         )
-    of_before = _ops.gelu_backward.grad_input(of_hidden, before, grad_input=hidden)
+    # In place: where cores share no cache, writing over what both have read was measured 7 times as slow.
+    of_before = _ops.gelu_backward.grad_input(of_hidden, before, grad_input=of_hidden)
     of_position = None
     if position is not None:
         # One after the other: both at once was measured ten times as slow.

@@ -109,8 +109,8 @@ class StructureAwareLinear(nn.Linear):
         return fold_projection(linear, conv, self.image, self.scale)
 
     def _has_few(self, input: Tensor) -> bool:  # noqa: A002
-        """Whether there are fewer tokens than channels, for which to build a matrix takes longer."""
-        return not torch.compiler.is_compiling() and input.numel() < self.in_features**2
+        """Whether there are so few tokens that to build a matrix takes longer, by measurement C/2."""
+        return not torch.compiler.is_compiling() and 2 * input.numel() < self.in_features**2
 
     def _as_drawn(self, input: Tensor) -> Tensor:  # noqa: A002
         """Linear map and convolution side by side, as the paper draws them and as they are counted."""

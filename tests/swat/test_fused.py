@@ -65,7 +65,6 @@ def memory(request, monkeypatch):
         for module in (cpu_mlp, cpu_stem):
             monkeypatch.setattr(module, "LARGE_BYTES", 1)
             monkeypatch.setattr(module, "CACHED_BYTES", 1)
-        monkeypatch.setattr(cpu_mlp, "FORWARD_BYTES", 1)
         monkeypatch.setattr("swatbench.swat.tokenization.LARGE_BYTES", 1)
 
 
@@ -134,8 +133,8 @@ def test_the_weight_gradient_in_strips_is_that_of_the_whole_kernel(kernel, size)
     y = F.conv2d(input_, weight, torch.zeros(16, dtype=torch.float64), padding=kernel // 2, groups=16)
     of_x, of_weight = torch.autograd.grad(y, (input_, weight), grad.permute(0, 3, 1, 2))
     shiftable = []
-    for values in (x, grad):
-        made = Shiftable.empty(values, margin_of(weight))
+    for slot, values in (("hidden", x), ("grad", grad)):
+        made = Shiftable.empty(slot, values, margin_of(weight))
         made.own.copy_(values)
         shiftable.append(made)
     found = gradients(*shiftable, weight.detach())

@@ -125,8 +125,9 @@ def test_merging_sees_the_tokenizer_s_feature_map():
 
 def test_swin_s_attention_sees_tokens_of_its_stage():
     model = structured(swin(), geometry=Geometry(alpha=2, stem_width=6))
-    model.layers[1].blocks[0].norm1 = nn.Identity()
-    tokens, seen = output_of(model.layers[1].downsample), input_of(model.layers[1].blocks[0].attn.qkv.conv)
+    block = model.layers[1].blocks[0]
+    block.norm1, block.attn.qkv.fused = nn.Identity(), False
+    tokens, seen = output_of(model.layers[1].downsample), input_of(block.attn.qkv.conv)
     model(images())
     window = tokens[0][0, :2, :2].reshape(4, 2, 4, 4)  # the first window's 2 × 2 tokens of (c h w)
     assert torch.equal(seen[0][:4], window)

@@ -1,0 +1,126 @@
+"""Scratch memory: shared by all layers of a thread, and never seen by anybody else."""
+
+import copy
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+from swatbench.swat import cpu_mlp, scratch
+from swatbench.swat.geometry import TokenImage
+from swatbench.swat.mixing import StructureAwareMlp
+
+
+@pytest.fixture(autouse=True)
+def nothing_kept():
+    scratch.forget()
+    yield
+    scratch.forget()
+
+
+@pytest.fixture(params=["kept", "computed again"], autouse=True)
+def way(request, monkeypatch):
+    """Both ways of an MLP by hand."""
+    if request.param == "computed again":
+        monkeypatch.setattr(cpu_mlp, "LARGE_BYTES", 1)
+        monkeypatch.setattr(cpu_mlp, "CACHED_BYTES", 1)
+
+
+def mlp(seed=0, *, features=6, hidden=16):
+    torch.manual_seed(seed)
+    plain = {name: nn.Identity() for name in ("drop1", "norm", "drop2")}
+    return StructureAwareMlp(
+        fc1=nn.Linear(features, hidden),
+        fc2=nn.Linear(hidden, features),
+        act=nn.GELU(),
+        kernel=5,
+        positions=TokenImage(c=1, h=5, w=7),
+        **plain,
+    )
+
+
+def gradients(layers, x):
+    for layer in layers:
+        x = layer(x)
+    x.square().sum().backward()
+    return [parameter.grad.clone() for layer in layers for parameter in layer.parameters()]
+
+
+def drawn(layers):
+    layers = copy.deepcopy(layers)
+    for layer in layers:
+        layer.fused = False
+    return layers
+
+
+def close(found, expected):
+    return all(
+        torch.allclose(one, other, rtol=1e-4, atol=1e-5) for one, other in zip(found, expected, strict=True)
+    )
+
+
+def test_a_slot_is_one_block_that_grows_and_forgets():
+    like = torch.empty(0)
+    small, large = scratch.scratch("flat", (2, 3), like=like), scratch.scratch("flat", (5, 7), like=like)
+    again = scratch.scratch("flat", (4,), like=like.double())
+    assert (again.dtype, tuple(again.shape)) == (torch.float64, (4,))
+    assert again.data_ptr() == large.data_ptr()
+    assert large.data_ptr() != scratch.scratch("grad", (5, 7), like=like).data_ptr()
+    assert large.is_contiguous()
+    assert small.untyped_storage().nbytes() == 24
+    scratch.forget()
+    assert scratch.scratch("flat", (1,), like=like).untyped_storage().nbytes() == 4
+
+
+def test_what_is_larger_than_the_limit_is_not_kept(monkeypatch):
+    monkeypatch.setattr(scratch, "MOST_BYTES", 16)
+    scratch.scratch("flat", (5,), like=torch.empty(0))
+    assert scratch.scratch("flat", (1,), like=torch.empty(0)).untyped_storage().nbytes() == 4
+
+
+def test_outputs_and_what_is_kept_for_backward_outlive_the_next_call():
+    layer, other = mlp(), mlp(1)
+    x, y = torch.randn(2, 3, 35, 6)
+    out = layer(x)
+    before = out.clone()
+    other(y).sum().backward()
+    with torch.inference_mode():
+        layer(y)
+    assert torch.equal(out, before)
+    out.square().sum().backward()
+    found = [parameter.grad for parameter in layer.parameters()]
+    assert close(found, gradients(drawn([mlp()]), x))
+
+
+def test_memory_that_inference_made_serves_training():
+    layer, x = mlp(), torch.randn(3, 35, 6)
+    with torch.inference_mode():
+        layer(x)
+    assert close(gradients([layer], x), gradients(drawn([mlp()]), x))
+
+
+def test_threads_do_not_share_it():
+    layers, xs = [mlp(seed) for seed in range(4)], torch.randn(4, 40, 35, 6)
+    expected = [gradients(drawn([layer]), x) for layer, x in zip(layers, xs, strict=True)]
+
+    def many(layer, x):
+        for _ in range(20):
+            layer.zero_grad()
+            found = gradients([layer], x)
+        return found
+
+    with ThreadPoolExecutor(4) as pool:
+        for found, right in zip(pool.map(many, layers, xs), expected, strict=True):
+            assert close(found, right)
+
+
+def test_a_forward_pass_inside_a_backward_pass_is_harmless():
+    layers, x = [mlp(), mlp(1)], torch.randn(3, 35, 6, requires_grad=True)
+    expected = gradients(drawn(layers), x.detach())
+    y = x
+    for layer in layers:
+        y = checkpoint(layer, y, use_reentrant=False)
+    y.square().sum().backward()
+    assert close([parameter.grad for layer in layers for parameter in layer.parameters()], expected)
