@@ -1,11 +1,12 @@
 """What the harness adds to a training step: `swatbench run` against a loop written by hand, turn by turn.
 
-    python benchmarks/overhead.py [--models deit_mini mixer_mini] [--epochs 12] [--ema]
+    python benchmarks/overhead.py [--models deit_mini mixer_mini] [--starts 6] [--epochs 1] [--ema]
 
 Three processes train the same model on the same images: a cell of the product, a bare loop, and a second
 copy of the bare loop (the twin), which shows what the machine makes of equal work. They take turns of ten
-steps, in an order drawn anew each time, while the others stand still; an epoch's turns together are a sample,
-so that it holds the product's checkpoint and files too. `overhead_arms.py` says what each does; that their
+steps, in an order drawn anew each time, while the others stand still; the turns of whole epochs together are
+a sample, so that it holds the product's checkpoint and files too. Every sample is of processes of its own:
+where a process's tensors happen to lie was measured to change its time by up to 6 %, for as long as it lives. `overhead_arms.py` says what each does; that their
 losses are the same numbers is checked at every turn. What is drawn on the terminal counts as the product's,
 though another process draws it.
 
@@ -66,9 +67,9 @@ class Row:
     Attributes:
         model: Its name.
         steps: Optimizer steps in an epoch.
-        process_s: Arm → processor time of each epoch in seconds, the product's with what is drawn.
-        wall_s: Arm → wall time of each epoch in seconds.
-        drawing_s: Processor time in seconds that drawing took in each epoch.
+        process_s: Arm → processor time in seconds of an epoch at each start, the product's with what is drawn.
+        wall_s: Arm → wall time in seconds of an epoch at each start.
+        drawing_s: Processor time in seconds that drawing took in an epoch at each start.
     """
 
     model: str
@@ -95,7 +96,7 @@ def main() -> int:
     asked = _arguments()
     console, where = Console(stderr=True), environment()
     rows = [
-        measured(model, _cell(model, asked), epochs=asked.epochs, seed=asked.seed, console=console)
+        measured(model, _cell(model, asked), asked.starts, asked.epochs, seed=asked.seed, console=console)
         for model in asked.models
     ]
     Console(width=None if sys.stdout.isatty() else 120).print(as_table(rows))
@@ -107,13 +108,14 @@ def main() -> int:
     return 1 if misses else 0
 
 
-def measured(model: str, cell: TrainCell, *, epochs: int, seed: int, console: Console) -> Row:
-    """Let the arms take turns.
+def measured(model: str, cell: TrainCell, starts: int, epochs: int, *, seed: int, console: Console) -> Row:
+    """Let the arms take turns, in new processes as often as asked.
 
     Args:
         model: What the cell's model is called.
         cell: What they train.
-        epochs: Epochs that count; the one before them does not.
+        starts: How often the arms are started.
+        epochs: Epochs of a start that count; the one before them does not.
         seed: Seed of the order of turns.
         console: Told how far it is.
 
@@ -123,26 +125,28 @@ def measured(model: str, cell: TrainCell, *, epochs: int, seed: int, console: Co
     rng, steps = np.random.default_rng(seed), cell.recipe.steps_per_epoch
     assert steps is not None
     turns = -(-steps // REPORT_EVERY)
-    with (
-        tempfile.TemporaryDirectory(prefix="overhead-") as folder,
-        _started(cell, Path(folder)) as pipes,
-        _drawn(cell) as bars,
-    ):
-        numbers = track(range((epochs + 1) * turns), model, console=console)
-        # The first epoch is not kept: in it the arms load and build.
-        taken = [_round(pipes, bars, cell.id, rng.permutation(len(ARMS))) for _ in numbers]
-    return _row(model, steps, [taken[i : i + turns] for i in range(turns, len(taken), turns)])
+    kept = []
+    for start in range(starts):
+        with (
+            tempfile.TemporaryDirectory(prefix="overhead-") as folder,
+            _started(cell, Path(folder), rng.permutation(len(ARMS))) as pipes,
+            _drawn(cell) as bars,
+        ):
+            numbers = track(range((epochs + 1) * turns), f"{model}, start {start + 1}", console=console)
+            # The first epoch is not kept: in it the arms load and build.
+            kept.append([_round(pipes, bars, cell.id, rng.permutation(len(ARMS))) for _ in numbers][turns:])
+    return _row(model, steps, kept, epochs)
 
 
 Round = Mapping[str, tuple[Turn, float]]
 """Arm → its turn, and the processor time of drawing what it told."""
 
 
-def _row(model: str, steps: int, epochs: Sequence[Sequence[Round]]) -> Row:
+def _row(model: str, steps: int, starts: Sequence[Sequence[Round]], epochs: int) -> Row:
     def sums(name: str, clock: str) -> list[float]:
-        return [sum(getattr(one[name][0], clock) for one in epoch) for epoch in epochs]
+        return [sum(getattr(one[name][0], clock) for one in start) / epochs for start in starts]
 
-    drawing_s = {name: [sum(one[name][1] for one in epoch) for epoch in epochs] for name in ARMS}
+    drawing_s = {name: [sum(one[name][1] for one in start) / epochs for start in starts] for name in ARMS}
     return Row(
         model=model,
         steps=steps,
@@ -186,11 +190,11 @@ def _drawn(cell: TrainCell) -> Iterator[Bars]:
 
 
 @contextmanager
-def _started(cell: TrainCell, folder: Path) -> Iterator[dict[str, Connection]]:
-    """The arms' processes, waiting for their first turn."""
+def _started(cell: TrainCell, folder: Path, order: Iterable[int]) -> Iterator[dict[str, Connection]]:
+    """The arms' processes, begun in the given order and waiting for their first turn."""
     start: Any = context("overhead_arms")
     pipes, processes = {}, []
-    for name in ARMS:
+    for name in (ARMS[i] for i in order):
         pipes[name], theirs = start.Pipe()
         processes.append(start.Process(target=arm, args=(name, cell, folder / name, theirs), daemon=True))
         processes[-1].start()
@@ -221,7 +225,7 @@ def _cell(model: str, asked: argparse.Namespace) -> TrainCell:
 
 def as_table(rows: Sequence[Row]) -> Table:
     """The rows for a terminal."""
-    table = Table("model", "time", "bare, ms a step", "swatbench / bare", "95 % interval", "floor", "epochs")
+    table = Table("model", "time", "bare, ms a step", "swatbench / bare", "95 % interval", "floor", "starts")
     for row in rows:
         for clock, name in CLOCKS.items():
             found, seconds = row.ratio(clock), getattr(row, clock)["bare"]
@@ -240,7 +244,8 @@ def as_table(rows: Sequence[Row]) -> Table:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="What the harness adds to a training step.")
     parser.add_argument("--models", nargs="+", default=MODELS, metavar="MODEL", help="names of models")
-    parser.add_argument("--epochs", type=int, default=12, help="epochs of each arm that count")
+    parser.add_argument("--starts", type=int, default=6, help="times that all arms are started")
+    parser.add_argument("--epochs", type=int, default=1, help="epochs of each start that count")
     parser.add_argument("--batch", type=int, help="images in a step (default: the quickstart's)")
     parser.add_argument("--ema", action="store_true", help="keep a moving average of the weights")
     parser.add_argument("--seed", type=int, default=0, help="seed of the order of turns")

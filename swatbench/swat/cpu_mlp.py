@@ -32,6 +32,7 @@ LARGE_BYTES = 20 * 2**20
 Grads = tuple[Tensor, ...]
 
 gelu_ = torch.ops.aten.gelu_
+_onednn_linear = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
 
 
 def structured_mlp(
@@ -60,10 +61,10 @@ class _StructuredMlp(torch.autograd.Function):
         if _bytes(x, w1) > LARGE_BYTES:
             ctx.save_for_backward(x, *layers)
             return _few_at_a_time(x, layers)
-        before = F.linear(x, w1, b1)
+        before = _linear(x, w1, b1)
         between = convolve(_gelu("flat", before), weight, bias)
         ctx.save_for_backward(x, *layers, before, between)
-        return F.linear(_gelu("flat", between), w2, b2)
+        return _linear(_gelu("flat", between), w2, b2)
 
     @staticmethod
     @once_differentiable
@@ -109,6 +110,13 @@ def _forward_into(
 ) -> None:
     hidden = gelu_(convolve(gelu_(_linear_into("flat", x, w1, b1)), weight, bias))
     torch.addmm(b2, hidden.reshape(-1, w2.shape[1]), w2.t(), out=out.view(-1, len(w2)))
+
+
+def _linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """A linear map; oneDNN's adds the bias while it multiplies, where F.linear copies it first."""
+    if x.dtype != torch.float32 or _onednn_linear is None:
+        return F.linear(x, weight, bias)
+    return _onednn_linear(x, weight, bias, "none", [], "none")
 
 
 def _linear_into(slot: Slot, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
