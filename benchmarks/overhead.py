@@ -6,9 +6,9 @@ Three processes train the same model on the same images: a cell of the product, 
 copy of the bare loop (the twin), which shows what the machine makes of equal work. They take turns of ten
 steps, in an order drawn anew each time, while the others stand still; the turns of whole epochs together are
 a sample, so that it holds the product's checkpoint and files too. Every sample is of processes of its own:
-where a process's tensors happen to lie was measured to change its time by up to 6 %, for as long as it lives. `overhead_arms.py` says what each does; that their
-losses are the same numbers is checked at every turn. What is drawn on the terminal counts as the product's,
-though another process draws it.
+where a process's tensors happen to lie was measured to change its time by up to 6 %, for as long as it
+lives. `overhead_arms.py` says what each does; that their losses are the same numbers is checked at every
+turn. What is drawn on the terminal counts as the product's, though another process draws it.
 
 Promised, and the exit code is 1 where it is not kept: the median ratio of processor times, product over bare
 loop, is at most 1.03 beyond the run's own floor (the same of twin over bare loop). So for wall time, which
@@ -67,7 +67,7 @@ class Row:
     Attributes:
         model: Its name.
         steps: Optimizer steps in an epoch.
-        process_s: Arm → processor time in seconds of an epoch at each start, the product's with what is drawn.
+        process_s: Arm → processor time in seconds of an epoch at each start, with drawing for the product.
         wall_s: Arm → wall time in seconds of an epoch at each start.
         drawing_s: Processor time in seconds that drawing took in an epoch at each start.
     """
