@@ -68,6 +68,7 @@ class _StructuredMlp(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
+    @torch.autocast("cpu", enabled=False)  # what is computed again has the types that the forward pass had
     def backward(ctx: Any, *grad_outputs: Tensor) -> Grads:  # pyright: ignore[reportIncompatibleMethodOverride]
         x, *saved = ctx.saved_tensors  # once: gradient checkpointing refuses to be asked again
         layers, kept = saved[:6], saved[6:]

@@ -3,19 +3,22 @@
 A compiler fuses for itself, and tracers and counters are to see the layers as the paper draws them.
 """
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 
 
-def runs_eagerly_on_cpu(x: Tensor, weight: Tensor) -> bool:
+def runs_eagerly_on_cpu(x: Tensor, parameters: Iterable[Tensor]) -> bool:
     """Whether x is computed at once and on a CPU, in a type that oneDNN has fast kernels for.
 
-    False under torch.compile, torch.export, torch.jit.trace, torch.func's transforms, and for stand-ins
-    without values.
+    False under torch.compile, torch.export, torch.jit.trace, torch.func's transforms, forward-mode
+    derivatives, and for stand-ins without values.
 
     Args:
         x: Input of the layer.
-        weight: A parameter of it.
+        parameters: Those of the layer.
     """
     return (
         not torch.compiler.is_compiling()  # first: a compiler cannot read what follows
@@ -24,7 +27,8 @@ def runs_eagerly_on_cpu(x: Tensor, weight: Tensor) -> bool:
         and x.dtype in {torch.float32, torch.bfloat16}
         and torch.backends.mkldnn.is_available()
         and not torch.jit.is_tracing()
-        and not (_is_transformed(x) or _is_transformed(weight))
+        and forward_ad._current_level < 0  # noqa: SLF001 (there is no public way to ask)
+        and not any(_is_transformed(t) for t in (x, *parameters))
     )
 
 

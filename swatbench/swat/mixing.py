@@ -189,7 +189,7 @@ class StructureAwareMlp(AmongPositions):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, prefix + S, features) or (B, H, W, features) → the same shape."""
-        if self.fused and runs_eagerly_on_cpu(x, self.dwconv.weight) and self._is_bare():
+        if self.fused and runs_eagerly_on_cpu(x, self.parameters()) and self._is_bare():
             return self.drop2(self._by_hand(x))
         hidden = self.fc1(x)
         if self.fused is True and x.is_cuda and not self.prefix and self._is_bare():

@@ -44,7 +44,7 @@ def scratch(slot: Slot, shape: tuple[int, ...], *, like: Tensor) -> Tensor:
     if block is None or len(block) < size_bytes:
         _blocks.of_slot.pop(slot, None)  # before another is made, so that never both are there
         with torch.inference_mode(mode=False):  # what is made in that mode could not be written to later
-            block = _blocks.of_slot[slot] = torch.empty(size_bytes, dtype=torch.uint8)
+            block = _blocks.of_slot[slot] = torch.empty(size_bytes, dtype=torch.uint8, device="cpu")
     return block[:size_bytes].view(like.dtype).view(shape)
 
 

@@ -101,8 +101,9 @@ class StructureAwareTokenization(nn.Module):
         """Whether to compute images few at a time pays, and nothing but the usual layers is in the way."""
         return (
             bool(self.fused)
-            and runs_eagerly_on_cpu(x, self.conv1.weight)
+            and runs_eagerly_on_cpu(x, self.parameters())
             and self.conv2.kernel_size == (1, 1)
+            and self.conv1.kernel_size[0] == self._sizes.stride + 2 * self._sizes.padding
             and stem_bytes(x, self.conv1.stride[0], self.conv1.out_channels) > LARGE_BYTES
             and is_plain(self.conv1, nn.Conv2d)
             and is_plain(self.conv2, nn.Conv2d)

@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.autograd import forward_ad
 
 from swatbench.models.build import build_model
 from swatbench.spec.catalog import PAIRS, parts_of
@@ -266,3 +267,47 @@ def test_gradient_checkpointing_gives_the_same_gradients():
     other(images).square().sum().backward()
     for parameter, same in zip(model.parameters(), other.parameters(), strict=True):
         assert torch.equal(parameter.grad, same.grad)
+
+
+@pytest.mark.usefixtures("memory")
+def test_a_backward_pass_under_autocast_has_the_types_of_its_forward_pass():
+    layers = {
+        "mlp": (mlp(5), torch.randn(4, 35, 6)),
+        "stem": (stem(position=4, norm=True), torch.randn(2, 3, 16, 32)),
+    }
+    for layer, x in layers.values():
+        layer(x).square().sum().backward()
+        expected = [parameter.grad.clone() for parameter in layer.parameters()]
+        layer.zero_grad()
+        y = layer(x).square().sum()
+        with torch.autocast("cpu", torch.bfloat16):
+            y.backward()
+        for parameter, wanted in zip(layer.parameters(), expected, strict=True):
+            assert torch.equal(parameter.grad, wanted)
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script")  # torch's own, when it loads forward derivatives
+def test_transforms_of_any_parameter_and_forward_derivatives_take_the_drawn_form():
+    layer, x = mlp(5), torch.randn(4, 35, 6)
+    drawn = copy.deepcopy(layer)
+    drawn.fused = False
+    name, weight = "fc1.weight", layer.fc1.weight.detach()
+
+    def total(of):
+        return lambda w: torch.func.functional_call(of, {name: w}, (x,)).square().sum()
+
+    assert torch.equal(torch.func.grad(total(layer))(weight), torch.func.grad(total(drawn))(weight))
+    tangents = []
+    for of in (layer, drawn):
+        with forward_ad.dual_level():
+            y = of(forward_ad.make_dual(x, torch.ones_like(x)))
+            tangents.append(forward_ad.unpack_dual(y).tangent)
+    assert torch.equal(*tangents)
+
+
+def test_a_stem_whose_convolution_does_not_halve_evenly_runs_as_drawn(monkeypatch):
+    monkeypatch.setattr("swatbench.swat.tokenization.LARGE_BYTES", 0)
+    layer = stem(position=None, norm=False)
+    assert layer._is_large(torch.randn(2, 3, 16, 32))
+    layer.conv1.kernel_size = (5, 5)
+    assert not layer._is_large(torch.randn(2, 3, 16, 32))

@@ -124,3 +124,12 @@ def test_a_forward_pass_inside_a_backward_pass_is_harmless():
         y = checkpoint(layer, y, use_reentrant=False)
     y.square().sum().backward()
     assert close([parameter.grad for layer in layers for parameter in layer.parameters()], expected)
+
+
+def test_it_lies_on_the_processor_whatever_the_default_device_is():
+    layer, x = mlp(), torch.randn(3, 35, 6)
+    expected = layer(x)
+    scratch.forget()
+    with torch.device("meta"):
+        scratch.scratch("flat", (2, 3), like=x)
+    assert torch.equal(layer(x), expected)
