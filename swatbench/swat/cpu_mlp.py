@@ -21,8 +21,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from swatbench.swat.cpu_depthwise import Shiftable, convolve, gradients, margin_of
-from swatbench.swat.eager import zeros_to_sum_in
-from swatbench.swat.scratch import Slot, scratch
+from swatbench.swat.eager import linear_into, zeros_to_sum_in
+from swatbench.swat.scratch import Slot, scratch, scratch_gelu
 
 CACHED_BYTES = 8 * 2**20
 """Hidden channels of the images that are taken together, so that a cache still has them when read again."""
@@ -62,9 +62,9 @@ class _StructuredMlp(torch.autograd.Function):
             ctx.save_for_backward(x, *layers)
             return _few_at_a_time(x, layers)
         before = _linear(x, w1, b1)
-        between = convolve(_gelu("flat", before), weight, bias)
+        between = convolve(scratch_gelu("flat", before), weight, bias)
         ctx.save_for_backward(x, *layers, before, between)
-        return _linear(_gelu("flat", between), w2, b2)
+        return _linear(scratch_gelu("flat", between), w2, b2)
 
     @staticmethod
     @once_differentiable
@@ -110,7 +110,7 @@ def _forward_into(
     out: Tensor, x: Tensor, w1: Tensor, b1: Tensor, weight: Tensor, bias: Tensor, w2: Tensor, b2: Tensor
 ) -> None:
     hidden = gelu_(convolve(gelu_(_linear_into("flat", x, w1, b1)), weight, bias))
-    torch.addmm(b2, hidden.reshape(-1, w2.shape[1]), w2.t(), out=out.view(-1, len(w2)))
+    linear_into(out, hidden, w2, b2)
 
 
 def _linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -123,13 +123,8 @@ def _linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 def _linear_into(slot: Slot, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """A linear map (I, H, W, F) → (I, H, W, outputs), in scratch memory."""
     out = scratch(slot, (*x.shape[:-1], len(weight)), like=x)
-    torch.addmm(bias, x.reshape(-1, x.shape[-1]), weight.t(), out=out.view(-1, len(weight)))
+    linear_into(out, x, weight, bias)
     return out
-
-
-def _gelu(slot: Slot, x: Tensor) -> Tensor:
-    """GELU in scratch memory, which has no gaps: torch's gelu.out is wrong where there are any."""
-    return torch.ops.aten.gelu.out(x, out=scratch(slot, tuple(x.shape), like=x))
 
 
 def _add_gradients(
@@ -147,7 +142,7 @@ def _add_gradients(
     """Write the gradient of x, and add those of the six parameters to what they have so far."""
     D, of_out = w2.shape[1], grad.reshape(-1, grad.shape[-1])
     of_w1, of_b1, of_weight, of_bias, of_w2, of_b2 = sums
-    passing = _gelu("flat", between)
+    passing = scratch_gelu("flat", between)
     rows = passing.view(-1, D)
     _add_product(of_w2, of_out.t(), rows)
     torch.mm(of_out, w2, out=rows)
@@ -177,7 +172,7 @@ def _add_product(total: Tensor, a: Tensor, b: Tensor) -> None:
 def _activated(before: Tensor, weight: Tensor) -> Shiftable:
     """GELU of (I, H, W, D), laid out for the gradient of a kernel."""
     hidden = Shiftable.empty("hidden", before, margin_of(weight))
-    hidden.own.copy_(_gelu("flat", before))
+    hidden.own.copy_(scratch_gelu("flat", before))
     return hidden
 
 

@@ -19,8 +19,8 @@ from einops import rearrange
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from swatbench.swat.eager import zeros_to_sum_in
-from swatbench.swat.scratch import scratch
+from swatbench.swat.eager import linear_into, zeros_to_sum_in
+from swatbench.swat.scratch import scratch, scratch_gelu
 
 CACHED_BYTES = 4 * 2**20
 """Stem channels of the images that are taken together."""
@@ -139,11 +139,7 @@ def _forward_into(
     x = _ops.gelu_(_before(images, w1, b1, position, sizes))
     if scale is not None:
         x = F.layer_norm(x, scale.shape, scale, shift, sizes.norm_eps)
-    rows, out_rows = x.view(-1, len(w1)), out.view(-1, len(w2))
-    if b2 is None:
-        torch.mm(rows, w2.flatten(1).t(), out=out_rows)
-    else:
-        torch.addmm(b2, rows, w2.flatten(1).t(), out=out_rows)
+    linear_into(out, x, w2.flatten(1), b2)
 
 
 def _before(images: Tensor, w1: Tensor, b1: Tensor, position: Tensor | None, sizes: StemSizes) -> Tensor:
@@ -186,7 +182,7 @@ def _backward(
     """Gradients of the images and of all parameters, in the order of the arguments."""
     E, of_out = len(w1), grad.reshape(-1, grad.shape[-1])
     before = _before(images, w1, b1, position, sizes)
-    hidden = _ops.gelu.out(before, out=scratch("hidden", tuple(before.shape), like=before))
+    hidden = scratch_gelu("hidden", before)
     of_hidden = scratch("grad", tuple(before.shape), like=before)
     torch.mm(of_out, w2.flatten(1), out=of_hidden.view(-1, E))
     of_scale = of_shift = None

@@ -53,6 +53,15 @@ def zeros_to_sum_in(parameter: Tensor) -> Tensor:
     return torch.zeros_like(parameter, dtype=torch.promote_types(parameter.dtype, torch.float32))
 
 
+def linear_into(out: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None) -> None:
+    """Write a linear map of (..., features) to (..., outputs), which is contiguous."""
+    rows, out_rows = x.reshape(-1, x.shape[-1]), out.view(-1, len(weight))
+    if bias is None:
+        torch.mm(rows, weight.t(), out=out_rows)
+    else:
+        torch.addmm(bias, rows, weight.t(), out=out_rows)
+
+
 def is_plain(module: nn.Module, kind: type[nn.Module]) -> bool:
     """Whether a module is of just this class and nothing is hooked to it, so that it may be bypassed."""
     hooked = module._forward_hooks or module._forward_pre_hooks  # noqa: SLF001

@@ -48,6 +48,11 @@ def scratch(slot: Slot, shape: tuple[int, ...], *, like: Tensor) -> Tensor:
     return block[:size_bytes].view(like.dtype).view(shape)
 
 
+def scratch_gelu(slot: Slot, x: Tensor) -> Tensor:
+    """GELU in scratch memory, which has no gaps: torch's gelu.out is wrong where there are any."""
+    return torch.ops.aten.gelu.out(x, out=scratch(slot, tuple(x.shape), like=x))
+
+
 def forget() -> None:
     """Give back what this thread keeps."""
     _blocks.of_slot.clear()

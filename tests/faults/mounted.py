@@ -18,10 +18,10 @@ from collections import Counter
 from pathlib import Path
 
 from swatbench.errors import StoreError
-from tests.faults.kill_suite import differences, is_finished, left_over, listing, write_suite
+from tests.faults.kill_suite import NAME, differences, is_finished, left_over, listing, write_suite
 from tests.faults.outcome import write_outcome
 from tests.faults.readers import END
-from tests.faults.starts import ROOT, Start, warm
+from tests.faults.starts import ROOT, Start, ends_well, warm
 
 FOUND = ROOT / "results" / "reliability" / "mounted.json"
 INSIDE = "SWATBENCH_TESTS_MOUNT"
@@ -36,11 +36,7 @@ INODES = 40
 
 def can_mount() -> bool:
     """Whether this system lets its user mount a file system in a namespace."""
-    probe = [*UNSHARE, "mount", "-t", "tmpfs", "none", tempfile.gettempdir()]
-    return (
-        shutil.which("unshare") is not None
-        and subprocess.run(probe, capture_output=True, check=False).returncode == 0
-    )
+    return ends_well([*UNSHARE, "mount", "-t", "tmpfs", "none", tempfile.gettempdir()])
 
 
 def again_inside(arguments: list[str]) -> int:
@@ -125,7 +121,7 @@ def meet(
         wrong = [] if code == 0 else _badly_told(code, said, where)
         wrong += [f"damaged {path}: {why}" for path, why in listing(room / "results").damaged]
         wrong += [f"failed: {one.record.failure}" for one in listing(room / "results").failed]
-        page = room / "reports" / "small" / "index.html"
+        page = room / "reports" / NAME / "index.html"
         wrong += ["a torn page"] if page.exists() and not page.read_bytes().rstrip().endswith(END) else []
         mount.become(mended)
         second = start(RUN, room)

@@ -11,7 +11,6 @@ have no network at all (`unshare --net`), which holds for libraries that are not
 import argparse
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,9 +21,11 @@ from pathlib import Path
 import yaml
 
 from tests.faults.outcome import write_outcome
+from tests.faults.starts import ends_well
 
 ROOT = Path(__file__).parents[2]
 SUITE = ROOT / "suites" / "quickstart.yaml"
+UNSHARE = ["unshare", "--net", "--map-root-user"]
 LOG = "SOCKETS_ASKED_FOR"
 """Variable that names the file in which attempts are written down."""
 HOOK = f'''
@@ -99,8 +100,8 @@ def run_closed(folder: Path, arguments: Sequence[Sequence[str]]) -> Closed:
     hooks.mkdir()
     (hooks / "sitecustomize.py").write_text(HOOK)
     log.write_text("")
-    unshared = _can_unshare()
-    before = ["unshare", "--net", "--map-root-user"] if unshared else []
+    unshared = ends_well([*UNSHARE, "true"])
+    before = UNSHARE if unshared else []
     path = os.pathsep.join([str(hooks), str(ROOT)])
     variables = {**os.environ, "PYTHONPATH": path, LOG: str(log), "OMP_NUM_THREADS": "1"}
     ended = [
@@ -121,13 +122,6 @@ def run_closed(folder: Path, arguments: Sequence[Sequence[str]]) -> Closed:
         asked=tuple(log.read_text().splitlines()),
         unshared=unshared,
     )
-
-
-def _can_unshare() -> bool:
-    if shutil.which("unshare") is None:
-        return False
-    probe = ["unshare", "--net", "--map-root-user", "true"]
-    return subprocess.run(probe, capture_output=True, check=False).returncode == 0
 
 
 def main() -> None:

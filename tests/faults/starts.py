@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -65,6 +66,13 @@ def _belongs(one: psutil.Process, session: int) -> bool:
         return os.getsid(one.pid) == session and one.status() != psutil.STATUS_ZOMBIE
     except (ProcessLookupError, psutil.NoSuchProcess):
         return False
+
+
+def ends_well(command: list[str]) -> bool:
+    """Whether a program is there, and ends with exit code 0."""
+    if shutil.which(command[0]) is None:
+        return False
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def caught(pid: int) -> set[int]:

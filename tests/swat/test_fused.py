@@ -17,8 +17,9 @@ from swatbench.swat import cpu_mlp, cpu_stem
 from swatbench.swat.cpu_depthwise import Shiftable, gradients, margin_of
 from swatbench.swat.fuse import convolution_matrix
 from swatbench.swat.geometry import TokenImage
-from swatbench.swat.mixing import StructureAwareLinear, StructureAwareMlp
+from swatbench.swat.mixing import StructureAwareLinear
 from swatbench.swat.tokenization import StructureAwareTokenization
+from tests.swat.layers import drawn_form, mlp
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 reference = importlib.import_module("swat_reference").reference
@@ -34,8 +35,7 @@ def distance(found, expected):
 
 def compared(layer, x):
     """Outputs of a layer's fused and drawn forms, whose values and gradients are found to be the same."""
-    drawn = copy.deepcopy(layer)
-    drawn.fused = False
+    drawn = drawn_form(layer)
     a, b = (x.clone().requires_grad_() for _ in range(2))
     found, expected = layer(a), drawn(b)
     assert distance(found, expected) < CLOSE
@@ -86,16 +86,6 @@ def test_logits_and_gradients_are_those_of_the_plainest_form(pair):
             scale > 1e-5 * weights.norm()
         ):  # not the dead directions: keys' biases, Mixer's second token biases
             assert distance(parameter.grad, other.grad) < 10 * CLOSE, name
-
-
-def mlp(kernel, *, features=6, hidden=16, prefix=0):
-    torch.manual_seed(0)
-    positions = TokenImage(c=1, h=5, w=7)
-    fc1, fc2 = nn.Linear(features, hidden), nn.Linear(hidden, features)
-    plain = {name: nn.Identity() for name in ("drop1", "norm", "drop2")}
-    return StructureAwareMlp(
-        fc1=fc1, fc2=fc2, act=nn.GELU(), kernel=kernel, positions=positions, prefix=prefix, **plain
-    )
 
 
 @pytest.mark.parametrize("kernel", [1, 3, 5, 7, 9])
@@ -289,8 +279,7 @@ def test_a_backward_pass_under_autocast_has_the_types_of_its_forward_pass():
 @pytest.mark.filterwarnings("ignore:.torch.jit.script")  # torch's own, when it loads forward derivatives
 def test_transforms_of_any_parameter_and_forward_derivatives_take_the_drawn_form():
     layer, x = mlp(5), torch.randn(4, 35, 6)
-    drawn = copy.deepcopy(layer)
-    drawn.fused = False
+    drawn = drawn_form(layer)
     name, weight = "fc1.weight", layer.fc1.weight.detach()
 
     def total(of):

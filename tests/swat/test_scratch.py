@@ -1,16 +1,13 @@
 """Scratch memory: shared by all layers of a thread, and never seen by anybody else."""
 
-import copy
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
-from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from swatbench.swat import cpu_mlp, scratch
-from swatbench.swat.geometry import TokenImage
-from swatbench.swat.mixing import StructureAwareMlp
+from tests.swat.layers import drawn_form, mlp
 
 
 @pytest.fixture(autouse=True)
@@ -28,31 +25,11 @@ def way(request, monkeypatch):
         monkeypatch.setattr(cpu_mlp, "CACHED_BYTES", 1)
 
 
-def mlp(seed=0, *, features=6, hidden=16):
-    torch.manual_seed(seed)
-    plain = {name: nn.Identity() for name in ("drop1", "norm", "drop2")}
-    return StructureAwareMlp(
-        fc1=nn.Linear(features, hidden),
-        fc2=nn.Linear(hidden, features),
-        act=nn.GELU(),
-        kernel=5,
-        positions=TokenImage(c=1, h=5, w=7),
-        **plain,
-    )
-
-
 def gradients(layers, x):
     for layer in layers:
         x = layer(x)
     x.square().sum().backward()
     return [parameter.grad.clone() for layer in layers for parameter in layer.parameters()]
-
-
-def drawn(layers):
-    layers = copy.deepcopy(layers)
-    for layer in layers:
-        layer.fused = False
-    return layers
 
 
 def close(found, expected):
@@ -81,7 +58,7 @@ def test_what_is_larger_than_the_limit_is_not_kept(monkeypatch):
 
 
 def test_outputs_and_what_is_kept_for_backward_outlive_the_next_call():
-    layer, other = mlp(), mlp(1)
+    layer, other = mlp(5), mlp(5, seed=1)
     x, y = torch.randn(2, 3, 35, 6)
     out = layer(x)
     before = out.clone()
@@ -91,19 +68,19 @@ def test_outputs_and_what_is_kept_for_backward_outlive_the_next_call():
     assert torch.equal(out, before)
     out.square().sum().backward()
     found = [parameter.grad for parameter in layer.parameters()]
-    assert close(found, gradients(drawn([mlp()]), x))
+    assert close(found, gradients([drawn_form(mlp(5))], x))
 
 
 def test_memory_that_inference_made_serves_training():
-    layer, x = mlp(), torch.randn(3, 35, 6)
+    layer, x = mlp(5), torch.randn(3, 35, 6)
     with torch.inference_mode():
         layer(x)
-    assert close(gradients([layer], x), gradients(drawn([mlp()]), x))
+    assert close(gradients([layer], x), gradients([drawn_form(mlp(5))], x))
 
 
 def test_threads_do_not_share_it():
-    layers, xs = [mlp(seed) for seed in range(4)], torch.randn(4, 40, 35, 6)
-    expected = [gradients(drawn([layer]), x) for layer, x in zip(layers, xs, strict=True)]
+    layers, xs = [mlp(5, seed=seed) for seed in range(4)], torch.randn(4, 40, 35, 6)
+    expected = [gradients([drawn_form(layer)], x) for layer, x in zip(layers, xs, strict=True)]
 
     def many(layer, x):
         for _ in range(20):
@@ -117,8 +94,8 @@ def test_threads_do_not_share_it():
 
 
 def test_a_forward_pass_inside_a_backward_pass_is_harmless():
-    layers, x = [mlp(), mlp(1)], torch.randn(3, 35, 6, requires_grad=True)
-    expected = gradients(drawn(layers), x.detach())
+    layers, x = [mlp(5), mlp(5, seed=1)], torch.randn(3, 35, 6, requires_grad=True)
+    expected = gradients([drawn_form(layer) for layer in layers], x.detach())
     y = x
     for layer in layers:
         y = checkpoint(layer, y, use_reentrant=False)
@@ -127,7 +104,7 @@ def test_a_forward_pass_inside_a_backward_pass_is_harmless():
 
 
 def test_it_lies_on_the_processor_whatever_the_default_device_is():
-    layer, x = mlp(), torch.randn(3, 35, 6)
+    layer, x = mlp(5), torch.randn(3, 35, 6)
     expected = layer(x)
     scratch.forget()
     with torch.device("meta"):
